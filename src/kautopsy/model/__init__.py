@@ -1,0 +1,1 @@
+"""The nouns all rooms speak: frozen, typed, versioned JSON in and out. No I/O."""

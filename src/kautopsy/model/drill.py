@@ -1,0 +1,42 @@
+"""A fire drill: the record of one deliberate crash."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from kautopsy.model.base import Noun
+from kautopsy.model.report import Report
+
+
+class StageStatus(StrEnum):
+    """How a stage of a drill ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Not reached, because an earlier stage failed."""
+
+
+class Stage(Noun, frozen=True, kw_only=True):
+    """One stage; ``detail`` says what was seen, and on failure why and what to do."""
+
+    name: str
+    status: StageStatus
+    seconds: float
+    detail: str = ""
+
+
+class DrillRecord(Noun, frozen=True, kw_only=True):
+    """``kautopsy drill --json``.
+
+    :param nonce: written to /dev/kmsg before the trigger; must be found in the dump's log
+    :param dump: path of the vmcore that came home, None if none did
+    """
+
+    schema: Literal["kautopsy.drill/1"] = "kautopsy.drill/1"
+    passed: bool
+    stages: tuple[Stage, ...]
+    nonce: str
+    dump: str | None = None
+    report: Report | None = None

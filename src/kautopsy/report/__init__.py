@@ -1,0 +1,1 @@
+"""Renderers: model → terminal, JSON. One small module each; nothing here looks at a machine."""
