@@ -1,0 +1,17 @@
+"""Guests to practise on: real kernels in virtual machines."""
+
+from __future__ import annotations
+
+import argparse
+
+from kautopsy.cli._group import configure_group, run_group
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    configure_group(parser, "lab")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the chosen subcommand."""
+    return run_group(arguments)

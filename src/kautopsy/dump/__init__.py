@@ -1,0 +1,1 @@
+"""Dump files: sniff a container, read its headers, say what is missing, open it with drgn."""

@@ -1,0 +1,1 @@
+"""Machines to practise on: QEMU guests with real distribution kernels."""
