@@ -30,7 +30,7 @@ def _load(verb: str) -> ModuleType:
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of the whole command, or with ``only`` of that verb alone (which starts faster)."""
+    """The parser of the whole command, or (which starts faster) of the verb ``only``."""
     parser = argparse.ArgumentParser(
         prog="kautopsy", description=kautopsy.__doc__, allow_abbrev=False
     )

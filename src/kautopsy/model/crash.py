@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from kautopsy.model.base import Noun
 from kautopsy.model.fingerprint import Fingerprint
 
 
 class Kind(StrEnum):
-    """One vocabulary for what was reported (``crash.kind``) and what went wrong (``verdict.kind``)."""
+    """One vocabulary for what was reported (crash.kind) and what went wrong (verdict.kind)."""
 
     NULL_DEREFERENCE = "null-dereference"
     BAD_POINTER = "bad-pointer"
@@ -125,7 +127,7 @@ class Crash(Noun, frozen=True, kw_only=True):
     task: TaskRef | None = None
     instruction: Frame | None = None
     frames: tuple[Frame, ...] = ()
-    registers: dict[str, int] = {}
+    registers: dict[str, int] = msgspec.field(default_factory=dict)
     modules: tuple[str, ...] = ()
     tainted: tuple[str, ...] = ()
     release: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kautopsy.model.base import Noun
 
 
@@ -15,4 +17,4 @@ class Fingerprint(Noun, frozen=True, kw_only=True):
 
     version: int
     exact: str
-    keys: dict[str, str] = {}
+    keys: dict[str, str] = msgspec.field(default_factory=dict)

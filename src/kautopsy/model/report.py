@@ -22,9 +22,13 @@ class SymbolSource(StrEnum):
 
 
 class Symbols(Noun, frozen=True, kw_only=True):
-    """Where names, types and lines came from, and what could not be had."""
+    """Where names, types and lines came from, and what could not be had.
+
+    :param vmlinux: path of the file with the kernel's DWARF, where one was used
+    """
 
     source: SymbolSource
+    vmlinux: str | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -21,7 +21,7 @@ def _spell(match: re.Match[str]) -> str:
 
 
 def terminal(text: str) -> str:
-    r"""``text`` with everything a terminal would obey spelt out (``\x1b``); tab and newline stay."""
+    r"""``text`` with what a terminal would obey spelt out (``\x1b``); tab and newline stay."""
     return _UNSAFE.sub(_spell, text)
 
 

@@ -1,0 +1,108 @@
+"""A dump as a drgn ``Program``, with no debugging information yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import drgn
+
+from kautopsy.dump.header import read_headers
+from kautopsy.dump.vmcoreinfo import VmcoreInfo
+from kautopsy.model.dump import DumpFile
+from kautopsy.model.errors import UnreadableError
+
+_ARCHITECTURES = {
+    "x86_64": drgn.Architecture.X86_64,
+    "i686": drgn.Architecture.I386,
+    "aarch64": drgn.Architecture.AARCH64,
+    "armv7l": drgn.Architecture.ARM,
+    "ppc64": drgn.Architecture.PPC64,
+    "ppc64le": drgn.Architecture.PPC64,
+    "riscv64": drgn.Architecture.RISCV64,
+    "s390x": drgn.Architecture.S390X,
+}
+_LITTLE_ENDIAN = {"x86_64", "i686", "aarch64", "armv7l", "ppc64le", "riscv64"}
+_64_BIT = set(_ARCHITECTURES) - {"i686", "armv7l"}
+
+
+@dataclass(frozen=True)
+class BareDump:
+    """An open dump: its headers, and a program that can read its memory but knows no name."""
+
+    program: drgn.Program
+    file: DumpFile
+    vmcoreinfo: VmcoreInfo
+
+
+def open_dump(path: Path) -> BareDump:
+    """Open ``path``.
+
+    Never opens the running kernel: drgn takes /proc/kcore for a core dump like any other, and
+    falls back to it when told to find a core by itself.
+
+    :raises UnreadableError: no dump, one part of a split dump, no VMCOREINFO, refused by drgn
+    """
+    headers = read_headers(path)
+    if path.resolve() in (Path("/proc/kcore"), Path("/dev/mem"), Path("/dev/crash")):
+        raise UnreadableError(
+            "is the running kernel, not a dump", thing=str(path), slug="live-kernel"
+        )
+    file = headers.file
+    if any(problem.startswith("one part of a split dump") for problem in file.problems):
+        raise UnreadableError(
+            "is one part of a split dump",
+            thing=str(path),
+            slug="split-dump",
+            hint="join the parts: makedumpfile --reassemble PART... vmcore",
+        )
+    if headers.vmcoreinfo is None or headers.vmcoreinfo.release is None:
+        raise UnreadableError(
+            "has no readable VMCOREINFO, so nothing says where the kernel's data are"
+            + _because(file),
+            thing=str(path),
+            slug="no-vmcoreinfo" if file.complete else "truncated",
+            hint="in QEMU give the guest a vmcoreinfo device" if file.complete else "",
+        )
+    program = drgn.Program(platform=_platform(file.arch))
+    try:
+        program.set_core_dump(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # libkdumpfile's failures arrive as bare Exception
+        raise UnreadableError(
+            f"drgn cannot open it: {_first_line(error)}{_because(file)}",
+            thing=str(path),
+            slug="truncated" if not file.complete else "cannot-open",
+        ) from error
+    if program.flags & drgn.ProgramFlags.IS_LIVE:
+        raise UnreadableError(
+            "is the running kernel, not a dump", thing=str(path), slug="live-kernel"
+        )
+    return BareDump(program, file, headers.vmcoreinfo)
+
+
+def _platform(arch: str | None) -> drgn.Platform | None:
+    """The platform to tell libkdumpfile, which fails on headers without a machine name.
+
+    QEMU 7.2 writes such ("kdump_get_string_attr(KDUMP_ATTR_ARCH_NAME): Key has no value"); it
+    writes the kdump format for x86-64 more than for anything else.
+    """
+    if arch is None:
+        return drgn.Platform(drgn.Architecture.X86_64)
+    if arch not in _ARCHITECTURES:
+        return None
+    flags = drgn.PlatformFlags(0)
+    if arch in _LITTLE_ENDIAN:
+        flags |= drgn.PlatformFlags.IS_LITTLE_ENDIAN
+    if arch in _64_BIT:
+        flags |= drgn.PlatformFlags.IS_64_BIT
+    return drgn.Platform(_ARCHITECTURES[arch], flags)
+
+
+def _because(file: DumpFile) -> str:
+    return f" ({'; '.join(file.problems)})" if file.problems else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,122 @@
+"""The child process in which a dump is analysed.
+
+A dump is hostile and large: a parser may be led into a loop, into gigabytes, into a bug of a C
+library. So the analysis runs in a process of its own, with a memory limit, without a network,
+and writes what it has found so far as lines of JSON; whoever started it keeps the last line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from kautopsy.model.errors import ExitCode, KautopsyError
+from kautopsy.model.report import Report
+
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What the child is asked: one JSON object on its standard input."""
+
+    dump: str
+    vmlinux: str | None
+    debuginfo: bool
+    memory_bytes: int
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A :class:`KautopsyError` on its way to the parent."""
+
+    slug: str
+    what: str
+    thing: str
+    hint: str
+    exit_code: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One line from the child: a fuller report, or why there is none. ``final`` ends the stream."""
+
+    report: Report | None = None
+    failure: Failure | None = None
+    final: bool = False
+
+
+def confine(memory_bytes: int) -> None:
+    """Limit this process for good: memory, core dumps, network, life beyond its parent's.
+
+    RLIMIT_DATA, not RLIMIT_AS: a mapped vmlinux or dump costs address space, not memory. Where
+    namespaces are not allowed the network stays; nothing in the analysis opens a socket anyway.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # As root a network namespace is enough; others need a user namespace around it. Files keep
+    # their owners' checks either way, but a user namespace would take root's own rights to them.
+    libc.unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def main() -> int:
+    """Do one job; the exit code is 0 unless the process dies."""
+    # Only Messages may reach the pipe: whatever a library prints goes to stderr.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    confine(job.memory_bytes)
+
+    def send(message: Message) -> None:
+        out.write(msgspec.json.encode(message) + b"\n")
+        out.flush()
+
+    from kautopsy.triage.autopsy import autopsy_steps
+
+    report: Report | None = None
+    try:
+        for report in autopsy_steps(
+            Path(job.dump),
+            vmlinux=Path(job.vmlinux) if job.vmlinux else None,
+            debuginfo=job.debuginfo,
+        ):
+            send(Message(report=report))
+    except KautopsyError as error:
+        send(
+            Message(
+                failure=Failure(
+                    error.slug, error.what, error.thing, error.hint, int(error.exit_code)
+                ),
+                final=True,
+            )
+        )
+        return 0
+    except MemoryError:
+        send(
+            Message(
+                failure=Failure(
+                    "out-of-memory",
+                    f"the analysis needs more than its {job.memory_bytes >> 20} MiB",
+                    job.dump,
+                    "raise --memory-limit",
+                    int(ExitCode.UNREADABLE),
+                ),
+                final=True,
+            )
+        )
+        return 0
+    send(Message(final=True))
+    return 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())

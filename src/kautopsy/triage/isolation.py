@@ -1,0 +1,134 @@
+"""Analyse a dump in a child process, with limits, keeping what it found if it dies."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from kautopsy.model.errors import ExitCode, KautopsyError, UnreadableError
+from kautopsy.model.report import Report
+from kautopsy.triage.child import Job, Message
+
+_STDERR_KEPT = 4096
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an analysis may use: seconds of wall clock, bytes of private memory."""
+
+    seconds: float = 600.0
+    memory_bytes: int = 4 << 30
+
+
+def analyse(
+    path: Path,
+    *,
+    vmlinux: Path | None = None,
+    debuginfo: bool = True,
+    limits: Limits | None = None,
+) -> Iterator[Report]:
+    """Ever fuller reports on ``path``; the last is all there is.
+
+    If the child dies after its first report, the last one comes again with a problem in
+    ``symbols.notes`` that says how the analysis ended.
+
+    :raises KautopsyError: what the analysis itself raised; or it died before its first report
+    """
+    limits = limits or Limits()
+    job = Job(str(path), str(vmlinux) if vmlinux else None, debuginfo, limits.memory_bytes)
+    deadline = time.monotonic() + limits.seconds
+    child = subprocess.Popen(
+        [sys.executable, "-m", "kautopsy.triage.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # drgn would look for debugging information over the network.
+        env={**os.environ, "DEBUGINFOD_URLS": ""},
+        start_new_session=True,
+    )
+    last: Report | None = None
+    stderr = bytearray()
+    finished = False
+    try:
+        assert child.stdin is not None
+        child.stdin.write(msgspec.json.encode(job))
+        child.stdin.close()
+        for line in _lines(child, deadline, stderr):
+            message = msgspec.json.decode(line, type=Message)
+            if message.failure is not None:
+                failure = message.failure
+                error = KautopsyError(
+                    failure.what, thing=failure.thing, hint=failure.hint, slug=failure.slug
+                )
+                error.exit_code = ExitCode(failure.exit_code)
+                if last is None:
+                    raise error
+                yield _with_note(last, f"the analysis ended early: {error}")
+                finished = True
+                return
+            if message.report is not None:
+                last = message.report
+                yield last
+            if message.final:
+                finished = True
+    finally:
+        timed_out = time.monotonic() >= deadline
+        if child.poll() is None and not finished:
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
+    if finished:
+        return
+    reason = _how_it_died(child.returncode, timed_out, limits, bytes(stderr))
+    if last is None:
+        raise UnreadableError(reason, thing=str(path), slug="analysis-died")
+    yield _with_note(last, f"the analysis ended early: {reason}")
+
+
+def _lines(child: subprocess.Popen[bytes], deadline: float, stderr: bytearray) -> Iterator[bytes]:
+    """Complete lines of the child's stdout until it ends or ``deadline``; stderr on the side."""
+    assert child.stdout is not None and child.stderr is not None
+    buffer = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(child.stderr, selectors.EVENT_READ)
+        while selector.get_map():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return
+            for key, _events in selector.select(remaining):
+                data = os.read(key.fd, 1 << 16)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is child.stderr:
+                    stderr += data
+                    del stderr[:-_STDERR_KEPT]
+                else:
+                    *lines, buffer = (buffer + data).split(b"\n")
+                    yield from lines
+
+
+def _how_it_died(code: int, timed_out: bool, limits: Limits, stderr: bytes) -> str:
+    if timed_out:
+        return f"the analysis took longer than its {limits.seconds:.0f} s"
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"the analysis process was killed by {name}"
+    last_line = stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+    return f"the analysis process exited with {code}: {last_line}"
+
+
+def _with_note(report: Report, note: str) -> Report:
+    symbols = msgspec.structs.replace(report.symbols, notes=(*report.symbols.notes, note))
+    return msgspec.structs.replace(report, symbols=symbols)
