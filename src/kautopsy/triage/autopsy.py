@@ -1,0 +1,75 @@
+"""The autopsy of one dump: header, crash, findings, verdict, in the order they become known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from kautopsy.kernel.system import system
+from kautopsy.model.base import Unreadable
+from kautopsy.model.report import Report
+from kautopsy.symbols.ladder import open_program
+from kautopsy.triage.detector import investigate
+from kautopsy.triage.reported import reported
+from kautopsy.triage.scene import Scene
+from kautopsy.triage.verdict import weigh
+
+LOG_LINES = 40
+"""How many of the log's last lines a report carries."""
+
+
+def autopsy(path: Path, *, vmlinux: Path | None = None, debuginfo: bool = True) -> Report:
+    """The whole report on the dump at ``path``.
+
+    :param vmlinux: of exactly this kernel, with debugging information
+    :param debuginfo: whether to look for debugging information where ``vmlinux`` is not given
+    :raises UnreadableError: the file is not a dump that can be opened, or ``vmlinux`` is another's
+    """
+    *_, last = autopsy_steps(path, vmlinux=vmlinux, debuginfo=debuginfo)
+    return last
+
+
+def autopsy_steps(
+    path: Path, *, vmlinux: Path | None = None, debuginfo: bool = True
+) -> Iterator[Report]:
+    """As :func:`autopsy`, in ever fuller reports: header first, then the crash, then findings.
+
+    :raises UnreadableError: as :func:`autopsy`, before the first report
+    """
+    opened = open_program(path, vmlinux=vmlinux, debuginfo=debuginfo)
+    scene = Scene(opened.program, opened.dump, opened.symbols)
+    log = scene.log
+    lines: tuple[str, ...] | Unreadable
+    if isinstance(log, Unreadable):
+        lines = log
+        header = system(scene.program, log)
+    else:
+        lines = tuple(str(record) for record in log)
+        header = system(scene.program, scene.log_lines)
+    report = Report(
+        dump=opened.dump,
+        symbols=opened.symbols,
+        system=header,
+        crash=None,
+        log=lines if isinstance(lines, Unreadable) else lines[-LOG_LINES:],
+    )
+    yield report
+
+    scene.crash = reported(scene, header)
+    report = msgspec.structs.replace(report, crash=scene.crash)
+    yield report
+
+    findings = list(report.findings)
+    for finding in investigate(scene):
+        findings.append(finding)
+        report = msgspec.structs.replace(report, findings=tuple(findings))
+        yield report
+    yield msgspec.structs.replace(
+        report,
+        verdict=weigh(report.findings),
+        symbols=msgspec.structs.replace(
+            report.symbols, notes=(*report.symbols.notes, *scene.notes)
+        ),
+    )

@@ -1,0 +1,77 @@
+"""What a detector may look at: one dump, opened once, its tables read at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TypeVar
+
+from drgn import Object, Program
+
+from kautopsy.kernel.log import LogLine, log
+from kautopsy.kernel.reading import READ_ERRORS, reason
+from kautopsy.kernel.stacks import backtrace
+from kautopsy.model.base import Unreadable
+from kautopsy.model.crash import Crash, Frame, Kind
+from kautopsy.model.dump import DumpFile
+from kautopsy.model.report import Symbols
+
+_R = TypeVar("_R")
+
+
+class Scene:
+    """One dead kernel.
+
+    :param program: of the dump
+    :param dump: what the file's own headers say
+    :param symbols: where names and types come from
+    """
+
+    def __init__(self, program: Program, dump: DumpFile, symbols: Symbols) -> None:
+        self.program = program
+        self.dump = dump
+        self.symbols = symbols
+        self.crash = Crash(kind=Kind.UNKNOWN, title="not looked at yet")
+        self.notes: list[str] = []
+        """What could not be read or went wrong on the way; told in the report."""
+
+    def rows(self, table: Callable[[Program], Iterator[_R]], what: str) -> tuple[_R, ...]:
+        """The rows of ``table`` up to the first that cannot be read, which is noted."""
+        rows: list[_R] = []
+        try:
+            for row in table(self.program):
+                rows.append(row)
+        except READ_ERRORS as error:
+            self.notes.append(f"{what}: only {len(rows)} could be read: {reason(error)}")
+        return tuple(rows)
+
+    @cached_property
+    def log(self) -> tuple[LogLine, ...] | Unreadable:
+        """The kernel log."""
+        try:
+            return tuple(log(self.program))
+        except READ_ERRORS as error:
+            return Unreadable(reason(error))
+
+    @cached_property
+    def log_lines(self) -> tuple[str, ...]:
+        """The messages of the log without time stamps, one a line; empty if unreadable."""
+        if isinstance(self.log, Unreadable):
+            return ()
+        return tuple(line for record in self.log for line in record.text.split("\n"))
+
+    @cached_property
+    def panic_task(self) -> Object | None:
+        """``struct task_struct *`` that was running where the kernel stopped, None if it did not.
+
+        A dump taken from outside (``virsh dump``, QMP) of a machine that merely hangs has none.
+        """
+        try:
+            return self.program.crashed_thread().object
+        except READ_ERRORS:
+            return None
+
+    @cached_property
+    def panic_frames(self) -> tuple[Frame, ...]:
+        """Backtrace of :attr:`panic_task`."""
+        return () if self.panic_task is None else backtrace(self.program, self.panic_task)
