@@ -1,0 +1,407 @@
+"""Debian's packages without touching the machine's own apt: a private one for each suite.
+
+Kernels to practise on and debugging information both come out of Debian's archive, often from
+another release than this machine's. Each suite gets its own sources, lists and downloads under
+``$XDG_CACHE_HOME/kautopsy/apt/SUITE-ARCH``; apt itself checks the archive's signatures and every
+file's SHA-256, and goes through whatever proxy the machine's apt is configured with. Where the
+archive is, the machine's own configuration says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kautopsy.model.errors import KautopsyError, MissingToolError, UnreachableError
+
+MIRROR_VARIABLE = "KAUTOPSY_DEBIAN_MIRROR"
+"""Address of the archive, up to but without ``dists``; overrides what apt is configured with."""
+
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_TEMPLATES = Path("/usr/share/python-apt/templates/Debian.info")
+_WITHOUT_SECURITY = {"sid", "unstable", "experimental"}
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_SUITE = re.compile(r"[a-z][a-z0-9-]+")
+_VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
+# Longer than any mirror may stay silent; a download of 350 MB is watched by its growth instead.
+_UPDATE_SECONDS = 600
+_STALL_SECONDS = 180
+
+Watch = Callable[[int, int], None]
+"""Called with the bytes that are there and those there will be."""
+
+
+@dataclass(frozen=True)
+class DebianPackage:
+    """One version of a package, as the signed index describes it.
+
+    :param sha256: lower-case hex, of the ``.deb``
+    :param size: bytes of the ``.deb``
+    :param depends: names of what it depends on, first alternatives, without versions
+    """
+
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+    size: int
+    depends: tuple[str, ...]
+
+    @property
+    def file_name(self) -> str:
+        """As apt names the file: the epoch's colon is escaped."""
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
+
+
+def debian_mirror() -> str:
+    """The archive's address without a trailing slash.
+
+    :raises KautopsyError: nothing on this machine tells it
+    """
+    if value := os.environ.get(MIRROR_VARIABLE):
+        return value.rstrip("/")
+    for origin, label, uri in _configured_repositories():
+        if origin == "Debian" and label == "Debian":
+            return uri
+    with contextlib.suppress(OSError):
+        for line in _TEMPLATES.read_text().splitlines():
+            if line.startswith("BaseURI:") and line.rstrip("/").endswith("/debian"):
+                return line.split(":", 1)[1].strip().rstrip("/")
+    raise KautopsyError(
+        "nothing on this machine tells where Debian's archive is",
+        thing="apt",
+        hint=f"set {MIRROR_VARIABLE}",
+        slug="no-debian-mirror",
+    )
+
+
+def debian_security_mirror() -> str:
+    """The address of the archive of security updates, which mirrors keep beside the main one."""
+    if not os.environ.get(MIRROR_VARIABLE):
+        for origin, label, uri in _configured_repositories():
+            if origin == "Debian" and label == "Debian-Security":
+                return uri
+    return f"{debian_mirror()}-security"
+
+
+@dataclass(frozen=True)
+class DebianSuite:
+    """One suite of the archive (``bookworm``, ``sid``) with its security updates.
+
+    :param architecture: Debian's name for it (``dpkg --print-architecture``)
+    :param root: where its lists and files are kept
+    """
+
+    suite: str
+    architecture: str = "amd64"
+    root: Path = field(default=Path())
+
+    def __post_init__(self) -> None:
+        if not _SUITE.fullmatch(self.suite) or not _NAME.fullmatch(self.architecture):
+            raise KautopsyError("is no suite of Debian's", thing=self.suite, slug="bad-suite")
+        if self.root == Path():
+            base = os.environ.get("XDG_CACHE_HOME", "")
+            cache = Path(base) if base.startswith("/") else Path("~/.cache").expanduser()
+            root = cache / "kautopsy" / "apt" / f"{self.suite}-{self.architecture}"
+            object.__setattr__(self, "root", root)
+
+    def show(self, package: str, version: str | None = None) -> DebianPackage | None:
+        """The newest version of ``package``, or the one asked for; None if the suite has none.
+
+        The lists are fetched if they are not there, and again if they do not know the package.
+        """
+        return self._ask(package, version, refresh=False) or self._ask(
+            package, version, refresh=True
+        )
+
+    def resolve(self, package: str, *, keep: Callable[[str], bool]) -> tuple[DebianPackage, ...]:
+        """``package`` and what it depends on, at any depth, as far as ``keep`` takes the names.
+
+        ``resolve("linux-image-cloud-amd64", keep=lambda name: name.startswith("linux-"))`` leads
+        from the name that follows new kernels to the packages that hold one.
+
+        :raises KautopsyError: the suite has no such package
+        """
+        first = self.show(package) or self._absent(package, None)
+        found = {first.name: first}
+        queue = list(first.depends)
+        while queue:
+            name = queue.pop(0)
+            if name in found or not keep(name):
+                continue
+            # A name that only other packages provide is no package; apt would choose one of them.
+            if (dependency := self._ask(name, None, refresh=False)) is not None:
+                found[name] = dependency
+                queue += dependency.depends
+        return tuple(found.values())
+
+    def download(
+        self, package: str, version: str | None = None, *, watch: Watch | None = None
+    ) -> Path:
+        """The ``.deb``, downloaded unless it is there already with the right checksum.
+
+        An interrupted download is continued. Needs no network where lists and file are cached.
+
+        :raises KautopsyError: the suite has no such package
+        :raises UnreachableError: the archive does not answer
+        """
+        wanted = self.show(package, version) or self._absent(package, version)
+        final = self.root / "archives" / wanted.file_name
+        if _matches(final, wanted):
+            return final
+        with self._locked():
+            if _matches(final, wanted):
+                return final
+            try:
+                self._fetch(wanted, final, watch)
+            except UnreachableError:
+                # A list may be older than the archive, which keeps only the newest versions.
+                self._update()
+                newer = self._stanzas(package, version)
+                if not newer or newer[0] == wanted:
+                    raise
+                final = self.root / "archives" / newer[0].file_name
+                self._fetch(newer[0], final, watch)
+        return final
+
+    def _absent(self, package: str, version: str | None) -> DebianPackage:
+        what = f"has no package {package}" + (f" of version {version}" if version else "")
+        raise KautopsyError(
+            f"{what} for {self.architecture}", thing=f"Debian {self.suite}", slug="no-such-package"
+        )
+
+    def _ask(self, package: str, version: str | None, *, refresh: bool) -> DebianPackage | None:
+        if not _NAME.fullmatch(package) or (version and not _VERSION.fullmatch(version)):
+            return None
+        if refresh or not self._has_lists():
+            with self._locked():
+                # Whoever waited for the lock finds lists that are as fresh as can be.
+                if not self._has_lists() or self._lists_age() > 60:
+                    self._update()
+        return next(iter(self._stanzas(package, version)), None)
+
+    def _stanzas(self, package: str, version: str | None) -> list[DebianPackage]:
+        done = self._apt("apt-cache", "show", package, timeout=60)
+        return [
+            parsed
+            for stanza in done.stdout.split("\n\n")
+            if (parsed := _parse(stanza)) is not None
+            and parsed.name == package
+            and version in (None, parsed.version)
+        ]
+
+    def _has_lists(self) -> bool:
+        return (self.root / "updated").is_file()
+
+    def _lists_age(self) -> float:
+        try:
+            return time.time() - (self.root / "updated").stat().st_mtime
+        except OSError:
+            return float("inf")
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _update(self) -> None:
+        """``apt-get update``, with security updates where the archive has them."""
+        signed = f" signed-by={_KEYRING}" if _KEYRING.is_file() else ""
+        options = f"[arch={self.architecture} target=Packages{signed}]"
+        main = f"deb {options} {debian_mirror()} {self.suite} main\n"
+        security = (
+            f"deb {options} {debian_security_mirror()} {self.suite}-security main\n"
+            if self.suite not in _WITHOUT_SECURITY and "-" not in self.suite
+            else ""
+        )
+        for part in ("lists/partial", "archives/partial", "etc"):
+            (self.root / part).mkdir(parents=True, exist_ok=True)
+        (self.root / "etc/status").touch()
+        # The archive of security updates is another, and lacks suites that have ended.
+        for sources in [main + security, main] if security else [main]:
+            (self.root / "etc/sources.list").write_text(sources)
+            done = self._apt("apt-get", "update", "-q", "--error-on=any", timeout=_UPDATE_SECONDS)
+            if done.returncode == 0:
+                (self.root / "updated").touch()
+                return
+        raise UnreachableError(
+            f"the lists of Debian {self.suite} cannot be had: {_reason(done.stderr)}",
+            thing=debian_mirror(),
+            hint=f"is it a suite of that archive? {MIRROR_VARIABLE} names another archive",
+        )
+
+    def _fetch(self, package: DebianPackage, final: Path, watch: Watch | None) -> None:
+        # `apt-get download` writes into the current directory and continues what it finds there.
+        work = self.root / "archives" / "partial"
+        work.mkdir(parents=True, exist_ok=True)
+        partial = work / package.file_name
+        argv = self._argv("apt-get", "-q", "download", f"{package.name}={package.version}")
+        with (work / f"{package.file_name}.log").open("w+") as log:
+            process = subprocess.Popen(
+                argv, cwd=work, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment()
+            )
+            try:
+                self._wait(process, partial, package.size, watch)
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+            log.seek(0)
+            text = log.read()
+        (work / f"{package.file_name}.log").unlink(missing_ok=True)
+        if process.returncode != 0 or not _matches(partial, package):
+            raise UnreachableError(f"the download failed: {_reason(text)}", thing=package.file_name)
+        partial.replace(final)
+
+    @staticmethod
+    def _wait(
+        process: subprocess.Popen[bytes], partial: Path, size: int, watch: Watch | None
+    ) -> None:
+        had = -1
+        changed = time.monotonic()
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+            with contextlib.suppress(OSError):
+                now = partial.stat().st_size
+                if now != had:
+                    had, changed = now, time.monotonic()
+                    if watch is not None:
+                        watch(now, size)
+            if process.returncode is not None:
+                return
+            if time.monotonic() - changed > _STALL_SECONDS:
+                raise UnreachableError(
+                    f"nothing came for {_STALL_SECONDS} s", thing=partial.name, slug="stalled"
+                )
+
+    def _argv(self, tool: str, *arguments: str) -> list[str]:
+        if shutil.which(tool) is None:
+            raise MissingToolError(
+                "is not installed", thing=tool, hint="only a Debian or Ubuntu machine has it"
+            )
+        options = {
+            "APT::Architecture": self.architecture,
+            "APT::Architectures::": self.architecture,
+            # The cache belongs to whoever runs this, root too; apt would hand root's downloads to
+            # a user who may not enter it.
+            "APT::Sandbox::User": "root",
+            "Dir::State": str(self.root),
+            "Dir::State::lists": str(self.root / "lists"),
+            "Dir::State::status": str(self.root / "etc/status"),
+            "Dir::Cache": str(self.root),
+            "Dir::Cache::archives": str(self.root / "archives"),
+            "Dir::Etc::sourcelist": str(self.root / "etc/sources.list"),
+            "Dir::Etc::sourceparts": "-",
+            "Dir::Etc::preferences": "-",
+            "Dir::Etc::preferencesparts": "-",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+            # Kernels that crash are old: the lists of a suite that has ended are still signed, but
+            # nobody renews their date.
+            "Acquire::Check-Valid-Until": "false",
+        }
+        argv = [tool]
+        for key, value in options.items():
+            argv += ["-o", f"{key}={value}"]
+        return [*argv, *arguments]
+
+    def _apt(self, tool: str, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                self._argv(tool, *arguments),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=timeout,
+                env=_environment(),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise UnreachableError(
+                f"did not end within {timeout:.0f} s", thing=f"{tool} {arguments[0]}"
+            ) from None
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+
+
+def _configured_repositories() -> list[tuple[str, str, str]]:
+    """Origin, label and address of what this machine's apt is configured with."""
+    if shutil.which("apt-get") is None:
+        return []
+    fields = "$(ORIGIN)\t$(LABEL)\t$(REPO_URI)"
+    try:
+        done = subprocess.run(
+            ["apt-get", "indextargets", "--format", fields, "Created-By: Packages"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=_environment(),
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    rows = (line.split("\t") for line in done.stdout.splitlines())
+    found = [(row[0], row[1], row[2].rstrip("/")) for row in rows if len(row) == 3]
+    # Before the first `apt-get update` of a machine nothing tells a repository's origin but its
+    # address.
+    guessed = [
+        ("Debian", "Debian", uri)
+        for origin, _, uri in found
+        if not origin and uri.endswith("/debian")
+    ]
+    return found + guessed
+
+
+def _parse(stanza: str) -> DebianPackage | None:
+    fields: dict[str, str] = {}
+    for line in stanza.splitlines():
+        key, colon, value = line.partition(": ")
+        if colon and not line.startswith(" "):
+            fields.setdefault(key, value)
+    try:
+        return DebianPackage(
+            name=fields["Package"],
+            version=fields["Version"],
+            architecture=fields["Architecture"],
+            sha256=fields["SHA256"],
+            size=int(fields["Size"]),
+            depends=tuple(
+                clause.split("|")[0].split("(")[0].split(":")[0].strip()
+                for clause in fields.get("Depends", "").split(",")
+                if clause.strip()
+            ),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _matches(path: Path, package: DebianPackage) -> bool:
+    try:
+        if path.stat().st_size != package.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == package.sha256
+    except OSError:
+        return False
+
+
+def _reason(stderr: str) -> str:
+    """apt's first complaint, without its letter."""
+    lines = [line for line in stderr.splitlines() if line.startswith(("E: ", "W: "))]
+    errors = [line for line in lines if line.startswith("E: ")] or lines
+    return errors[0][3:].strip() if errors else "apt does not say why"
