@@ -1,7 +1,7 @@
 # Every target starts with the virtual environment; the bootstrap says what it installs and asks
 # before it uses sudo (ASSUME_YES=1 answers yes).
 .DELETE_ON_ERROR:
-.PHONY: venv drill test test-quick lint bench schema
+.PHONY: venv drill test test-quick lint lock bench bench-verdicts schema
 
 RUN := .venv/bin
 DEBUGINFO ?= 0
@@ -24,7 +24,15 @@ lint: venv
 	@$(RUN)/mypy
 
 schema: venv
-	@$(RUN)/python -m kautopsy.model.schema
+	@$(RUN)/python -m kautopsy.model.schema docs/schema
+
+# The lock: every dependency of every extra, with its hashes and without an index's address.
+lock: venv
+	@$(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 bench: venv
-	@for script in bench/*.py; do $(RUN)/python $$script || exit 1; done
+	@for script in bench/*.py; do echo "== $$script"; $(RUN)/python $$script || exit 1; done
+
+bench-verdicts: venv
+	@$(RUN)/python bench/verdicts.py

@@ -162,11 +162,14 @@ def _what_is_cut_off(
     """
     if bitmap_at + bitmap_size > reader.size:
         return f"the file ends within its page bitmaps, at {reader.size} bytes"
-    # The second bitmap says which page frames are in the dump.
-    half = bitmap_size // 2
+    # The second half says which page frames are in the dump; a dump that leaves none out may have
+    # one bitmap only (libkdumpfile's diskdump.c tells them apart by their size, and so do we).
+    if max_mapnr <= bitmap_size * 8 // 2:
+        bitmap_size //= 2
+        bitmap_at += bitmap_size
     pages = 0
-    end = bitmap_at + half + min(half, (max_mapnr + 7) // 8)
-    for offset in range(bitmap_at + half, end, 1 << 20):
+    end = bitmap_at + min(bitmap_size, (max_mapnr + 7) // 8)
+    for offset in range(bitmap_at, end, 1 << 20):
         chunk = reader.read(offset, min(1 << 20, end - offset))
         pages += int.from_bytes(chunk, "little").bit_count()
     if not pages:

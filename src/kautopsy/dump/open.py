@@ -23,6 +23,7 @@ _ARCHITECTURES = {
     "s390x": drgn.Architecture.S390X,
 }
 _LITTLE_ENDIAN = {"x86_64", "i686", "aarch64", "armv7l", "ppc64le", "riscv64"}
+_LIVE = {Path("/proc/kcore"), Path("/dev/mem"), Path("/dev/crash")}
 _64_BIT = set(_ARCHITECTURES) - {"i686", "armv7l"}
 
 
@@ -43,11 +44,9 @@ def open_dump(path: Path) -> BareDump:
 
     :raises UnreadableError: no dump, one part of a split dump, no VMCOREINFO, refused by drgn
     """
+    if path.resolve() in _LIVE:
+        raise _live(path)
     headers = read_headers(path)
-    if path.resolve() in (Path("/proc/kcore"), Path("/dev/mem"), Path("/dev/crash")):
-        raise UnreadableError(
-            "is the running kernel, not a dump", thing=str(path), slug="live-kernel"
-        )
     file = headers.file
     if any(problem.startswith("one part of a split dump") for problem in file.problems):
         raise UnreadableError(
@@ -76,10 +75,12 @@ def open_dump(path: Path) -> BareDump:
             slug="truncated" if not file.complete else "cannot-open",
         ) from error
     if program.flags & drgn.ProgramFlags.IS_LIVE:
-        raise UnreadableError(
-            "is the running kernel, not a dump", thing=str(path), slug="live-kernel"
-        )
+        raise _live(path)
     return BareDump(program, file, headers.vmcoreinfo)
+
+
+def _live(path: Path) -> UnreadableError:
+    return UnreadableError("is the running kernel, not a dump", thing=str(path), slug="live-kernel")
 
 
 def _platform(arch: str | None) -> drgn.Platform | None:

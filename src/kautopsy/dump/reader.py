@@ -170,7 +170,7 @@ class DumpBytes:
 
 
 def _pread(file: BinaryIO, offset: int, size: int) -> bytes:
-    try:
-        return os.pread(file.fileno(), size, offset)
-    except (OverflowError, ValueError):
-        return b""  # an offset out of a damaged header
+    # A damaged header's offsets may be negative or beyond off_t.
+    if offset < 0 or size < 0 or offset + size >= 1 << 63:
+        return b""
+    return os.pread(file.fileno(), size, offset)

@@ -9,11 +9,9 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 def size(count: float) -> str:
     """Bytes with a binary unit: ``1.5 GiB``."""
-    unit = _UNITS[0]
-    for unit in _UNITS:
-        if count < 1024:
-            break
-        count /= 1024
+    power = max(0, min((int(count).bit_length() - 1) // 10, len(_UNITS) - 1))
+    unit = _UNITS[power]
+    count /= 1024**power
     return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.3g} {unit}"
 
 
