@@ -9,6 +9,7 @@ from kautopsy.model.base import Noun, Unreadable
 from kautopsy.model.crash import Crash
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.finding import Finding, Verdict
+from kautopsy.model.machine import BacktraceOf, CpuState, MemoryUse, WaitEdge
 
 
 class SymbolSource(StrEnum):
@@ -72,6 +73,13 @@ class Report(Noun, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     log: tuple[str, ...] | Unreadable = ()
     """The last lines of the kernel log, as dmesg prints them."""
+    cpus: tuple[CpuState, ...] | Unreadable = ()
+    """What each CPU was doing; empty where that was not looked at."""
+    memory: MemoryUse | None = None
+    waits: tuple[WaitEdge, ...] | Unreadable = ()
+    """Who waits for whom, those of a cycle first."""
+    backtraces: tuple[BacktraceOf, ...] = ()
+    """Of the tasks that play a part, the crashed one's (``crash.frames``) left out."""
 
 
 class OopsDocument(Noun, frozen=True, kw_only=True):
