@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from kautopsy.model.errors import ExitCode, KautopsyError, UnreadableError
 from kautopsy.model.report import Report
 from kautopsy.triage.child import Job, Message
 
+CHILD = (sys.executable, "-m", "kautopsy.triage.child")
 _STDERR_KEPT = 4096
 
 
@@ -35,19 +36,21 @@ def analyse(
     vmlinux: Path | None = None,
     debuginfo: bool = True,
     limits: Limits | None = None,
-) -> Iterator[Report]:
+    command: Sequence[str] = CHILD,
+) -> Generator[Report, None, None]:
     """Ever fuller reports on ``path``; the last is all there is.
 
     If the child dies after its first report, the last one comes again with a problem in
     ``symbols.notes`` that says how the analysis ended.
 
+    :param command: what to run as the child; reads a :class:`Job`, writes :class:`Message` lines
     :raises KautopsyError: what the analysis itself raised; or it died before its first report
     """
     limits = limits or Limits()
     job = Job(str(path), str(vmlinux) if vmlinux else None, debuginfo, limits.memory_bytes)
     deadline = time.monotonic() + limits.seconds
     child = subprocess.Popen(
-        [sys.executable, "-m", "kautopsy.triage.child"],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
