@@ -1,0 +1,1 @@
+"""Ways for a guest to die: a kernel module of scenes, what each of them is, and its player."""
