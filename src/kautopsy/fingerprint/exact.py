@@ -1,6 +1,6 @@
 """The exact key: equal for two reports of one bug, from a vmcore or from text, or not at all.
 
-The recipe, version 1, is the class of the crash and its first significant frames:
+The recipe, version 1:
 
 1. Only frames that the unwinder vouches for (``reliable``) and that are in the binary (not
    ``inline``: whether those show depends on who symbolised). Where nothing is reliable, all.
@@ -8,13 +8,16 @@ The recipe, version 1, is the class of the crash and its first significant frame
    faulting instruction: the frames above a fault or an observing interrupt are cut.
 3. It ends where the processor came from elsewhere: what an interrupt hit is chance.
 4. Functions of :mod:`kautopsy.fingerprint.generic` are skipped; names are normalised, offsets and
-   addresses left out.
+   addresses left out. The class of the crash and the first :data:`DEPTH` names are the key.
+5. A stack with fewer than :data:`ENOUGH` such names is too little to merge on: the generic ones
+   that are left come back, and the kind in place of its class. Without a single such name the
+   title joins them, unless a watchdog or an NMI merely looked: then the victim is chance anyway.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from kautopsy.fingerprint.generic import Role, role
@@ -23,11 +26,14 @@ from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.fingerprint import Fingerprint
 
 VERSION = 1
-DEPTH = 5
+DEPTH = 6
 """How many significant frames the exact key takes."""
+ENOUGH = 3
+"""With as many significant frames, two crashes with the same ones are one bug."""
 
 _CLASSES: dict[str, tuple[Kind, ...]] = {
-    # One wild pointer is met as a page fault, a GPF or a sanitizer's report, by chance and config.
+    # One wild pointer ends as a page fault, a GPF or a list's complaint, by what it points to. What
+    # a sanitizer says is more precise than that, and stays apart.
     "memory": (
         Kind.NULL_DEREFERENCE,
         Kind.BAD_POINTER,
@@ -37,7 +43,6 @@ _CLASSES: dict[str, tuple[Kind, ...]] = {
         Kind.STACK_OVERFLOW,
         Kind.LIST_CORRUPTION,
         Kind.SLAB_CORRUPTION,
-        Kind.MEMORY_SAFETY,
     ),
     "bug": (Kind.BUG, Kind.INVALID_OPCODE),
     # Which watchdog barks first is a race.
@@ -60,31 +65,12 @@ _ABOVE_THE_TROUBLE = {Role.REPORTER, Role.FAULT_ENTRY, Role.OBSERVER, Role.INTER
 
 def kind_class(crash: Crash) -> str:
     """The coarse kind that the exact key takes: the kind itself where no class holds it."""
-    if any(frame.function == "sysrq_handle_crash" for frame in _usable(crash)):
-        # The handler wrote to NULL, so that the report was of a NULL dereference, until it called
-        # panic() ("sysrq: Use panic() to force a crash", 2019).
-        return Kind.OPERATOR_SYSRQ
     return _CLASS_OF.get(crash.kind, str(crash.kind))
 
 
 def significant(crash: Crash) -> tuple[Frame, ...]:
     """The frames of ``crash`` that say something about its bug, innermost first."""
-    frames = _from_the_trouble_on(crash, _usable(crash))
-    found: list[Frame] = []
-    for frame in frames:
-        what = role(frame.function or "")
-        if what is None:
-            found.append(frame)
-        elif what is Role.INTERRUPT_ENTRY and found:
-            break
-    if found:
-        return tuple(found)
-    # All is generic: better a helper than a reporter.
-    for fallback in (Role.HELPER, Role.OBSERVER, Role.BOTTOM):
-        rest = tuple(frame for frame in frames if role(frame.function or "") is fallback)
-        if rest:
-            return rest
-    return tuple(frames)
+    return tuple(frame for frame in _own(crash) if role(frame.function or "") is None)
 
 
 def fingerprint(crash: Crash) -> Fingerprint:
@@ -92,18 +78,44 @@ def fingerprint(crash: Crash) -> Fingerprint:
 
     ``exact`` is right to merge on. ``keys`` are for ranking and for people: ``class`` (the coarse
     kind), ``function`` (the first significant one), ``stack`` (a hash of all significant frames).
-    A crash without any frame is told apart by its title.
     """
-    frames = [_name(frame) for frame in significant(crash)]
-    # Recursion depth is chance.
-    frames = [name for name, _ in groupby(frames)]
+    own = _own(crash)
+    names = _names(frame for frame in own if role(frame.function or "") is None)
     kind = kind_class(crash)
+    if any(frame.function == "sysrq_handle_crash" for frame in own):
+        # A crash on request. The handler wrote to NULL, and the report was of a NULL dereference,
+        # until it called panic() ("sysrq: Use panic() to force a crash", 2019).
+        kind, names = str(Kind.OPERATOR_SYSRQ), ["sysrq_handle_crash"]
+        exact = [kind]
+    elif len(names) >= ENOUGH:
+        exact = [kind, *names[:DEPTH]]
+    else:
+        rest = [frame for frame in own if role(frame.function or "") is not Role.BOTTOM]
+        exact = [str(crash.kind), *_names(rest or own)[: 2 * DEPTH]]
+        if own and crash.kind in _OBSERVED:
+            exact[0] = kind
+        elif not names:
+            exact.append(f"title {crash.title}")
+    if crash.kind is Kind.DATA_RACE:
+        # Two stacks make a race; the frames are of one, the title names both.
+        exact.append(f"title {crash.title}")
     keys = {"class": kind}
-    if frames:
-        keys["function"] = frames[0]
-        keys["stack"] = _hash([kind, *frames])
-    exact = [kind, *frames[:DEPTH]] if frames else [kind, "title", crash.title]
+    if names:
+        keys["function"] = names[0]
+        keys["stack"] = _hash([kind, *names])
     return Fingerprint(version=VERSION, exact=_hash(exact), keys=keys)
+
+
+def _own(crash: Crash) -> list[Frame]:
+    """The frames of the trouble itself: without those who report it and whom it interrupted."""
+    found: list[Frame] = []
+    for frame in _from_the_trouble_on(crash, _usable(crash)):
+        what = role(frame.function or "")
+        if what is Role.INTERRUPT_ENTRY and found:
+            break
+        if what not in _ABOVE_THE_TROUBLE:
+            found.append(frame)
+    return found
 
 
 def _usable(crash: Crash) -> Sequence[Frame]:
@@ -138,9 +150,13 @@ def _reported(frames: Sequence[Frame], crash: Crash) -> int:
     return end
 
 
-def _name(frame: Frame) -> str:
-    name = normalise(frame.function or "")
-    return f"{name} [{frame.module}]" if frame.module else name
+def _names(frames: Iterable[Frame]) -> list[str]:
+    names = [
+        normalise(frame.function or "") + (f" [{frame.module}]" if frame.module else "")
+        for frame in frames
+    ]
+    # How deep a recursion went is chance.
+    return [name for name, _ in groupby(names)]
 
 
 def _hash(parts: Sequence[str]) -> str:

@@ -28,7 +28,9 @@ class Role(StrEnum):
     OBSERVER = "observer"
     """A watchdog that looks at others: the bug is in whom it looked at."""
     BOTTOM = "bottom"
-    """The outermost frames: entry from user space, thread start, dispatch of work and syscalls."""
+    """The outermost frames: entry from user space, start of a thread, the idle loop."""
+    DISPATCH = "dispatch"
+    """Passes on to whoever was asked for: generic halves of system calls, work, softirqs."""
     HELPER = "helper"
     """Serves every caller alike and fails for what its caller did."""
 
@@ -151,7 +153,7 @@ RULES: tuple[Rule, ...] = (
         r"watchdog(?:_(?:timer_fn|overflow\w*|nmi\w*|hardlockup\w*|check\w*))?|is_softlockup|softlockup_\w+|hardlockup_\w+|touch_\w*watchdog\w*",
         r"check_hung_\w+|hung_task_\w+|rcu_check_callbacks|rcu_sched_clock_irq|rcu_pending",
         r"print_(?:cpu_stall|other_cpu_stall)\w*|check_cpu_stall|rcu_dump_cpu_stacks\w*",
-        r"rcu_\w*stall\w*|__rcu_pending|wq_watchdog_\w+|show_(?:pwq|workqueue)\w*|perf_event_nmi\w*",
+        r"rcu_gp_(?:kthread|fqs\w*)|rcu_\w*stall\w*|__rcu_pending|wq_watchdog_\w+|show_(?:pwq|workqueue)\w*|perf_event_nmi\w*",
         r"intel_pmu_handle_irq|__?perf_event_overflow|x86_pmu_\w+|perf_event_overflow\w*",
         r"hpwdt_(?:pretimeout|nmi\w*)|unknown_nmi_\w+|unknown_nmi|pci_serr_error|io_check_error",
         r"mem_parity_error|ghes_\w+|ipmi_wdog_\w+|kgdb_\w+|mce_\w+",
@@ -188,7 +190,7 @@ RULES: tuple[Rule, ...] = (
         r"pv_native_safe_halt|x86_64_start_kernel|early_idt_handler\w*|repair_env_string",
     ),
     _rule(
-        Role.BOTTOM,
+        Role.DISPATCH,
         "dispatch of work, soft interrupts, interrupts and timers to whoever asked for them",
         r"(?:rescuer|worker)_thread|process_(?:one_work|scheduled_works)|run_workqueue|task_work_run",
         r"(?:__|___)?do_softirq\w*|handle_softirqs|do_softirq\w*|__local_bh_enable\w*",
@@ -202,7 +204,7 @@ RULES: tuple[Rule, ...] = (
         r"__exit_to_user_mode_\w+|retint_\w+",
     ),
     _rule(
-        Role.BOTTOM,
+        Role.DISPATCH,
         "the generic way of a system call down to a file's, socket's or device's own operation",
         r"sys_(?:read|write|readv|writev|pread64|pwrite64|preadv2?|pwritev2?|ioctl|sendfile\w*)",
         r"sys_(?:send|recv|sendto|recvfrom|sendmsg|recvmsg|sendmmsg|recvmmsg|socketcall|close)",
@@ -219,7 +221,7 @@ RULES: tuple[Rule, ...] = (
         r"sys_(?:open|openat|openat2|creat)|do_sys_open\w*|do_dentry_open|vfs_open|__fput_sync",
     ),
     _rule(
-        Role.BOTTOM,
+        Role.DISPATCH,
         "the operator's SysRq: all of it but the handler that was asked for",
         r"__handle_sysrq|handle_sysrq|write_sysrq_trigger|sysrq_filter|__sysrq_\w+|sysrq_do_\w+",
     ),
