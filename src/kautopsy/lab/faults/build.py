@@ -11,17 +11,18 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import os
-import re
 import shutil
 import struct
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from kautopsy.host.debian import DebianSuite
-from kautopsy.model.errors import KautopsyError, MissingToolError, UnreachableError, UnreadableError
+from kautopsy.lab.archive import Archive
+from kautopsy.lab.cache import lab_cache, locked, staged
+from kautopsy.lab.errors import LabError, NoKernelError
+from kautopsy.lab.kernels import GuestKernel
+from kautopsy.model.errors import MissingToolError, UnreadableError
 
 MODULE_NAME = "kautopsy_faults"
 
@@ -40,21 +41,9 @@ _UNPACKERS = {
     b"\xfd7zXZ\x00": ["xz", "-dc"],
     b"\x1f\x8b\x08": ["gzip", "-dc"],
 }
+# In sid, gcc-for-host leads to binutils under their full names only.
+_TRIPLET = "x86_64-linux-gnu"
 _BUILD_SECONDS = 1200
-
-
-@dataclass(frozen=True)
-class KernelPackage:
-    """A kernel to build for.
-
-    :param suite: Debian's suite that has its headers (``bookworm``)
-    :param release: as ``uname -r`` says it (``6.1.0-56-cloud-amd64``)
-    :param vmlinuz: its bzImage, out of which the types of the kernel are taken
-    """
-
-    suite: str
-    release: str
-    vmlinuz: Path
 
 
 def sources() -> dict[str, bytes]:
@@ -75,118 +64,108 @@ def sources_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def build_module(
-    kernel: KernelPackage, *, cache: Path, report: Report = lambda what: None
-) -> Path:
-    """``kautopsy_faults.ko`` for ``kernel``, built unless the cache has it.
+def build_module(kernel: GuestKernel, *, report: Report = lambda what: None) -> Path:
+    """``kautopsy_faults.ko`` for ``kernel``, built unless the lab's cache has it.
 
-    The module carries BTF, split from the kernel's, as the modules of a distribution do.
+    The module carries BTF, split from the kernel's, as the modules of a distribution do. Beside it
+    lies ``kautopsy_faults.debug``, the same with DWARF.
 
-    :param cache: a directory of the user's cache, shared by all kernels
-    :raises UnreachableError: packages are missing from the cache and the archive does not answer
+    :raises NoKernelError: the suite no longer has this kernel's headers
     :raises MissingToolError: this machine lacks dpkg-deb, tar or unshare
-    :raises KautopsyError: the compiler refuses
+    :raises LabError: packages cannot be fetched, or the compiler refuses
     """
-    result = cache / "modules" / f"{kernel.release}-{sources_hash()}" / f"{MODULE_NAME}.ko"
+    home = lab_cache() / "faults"
+    result = home / "modules" / f"{kernel.release}-{sources_hash()}" / f"{MODULE_NAME}.ko"
     if result.is_file():
         return result
-    root = _toolchain(kernel, cache / "toolchains" / f"{kernel.suite}-{kernel.release}", report)
-    report(f"build the scenes for {kernel.release}")
-    headers = Path("/usr/src") / f"linux-headers-{kernel.release}"
-    # Not where kbuild would look for it: of resolve_btfids, which it then wants, Debian has none.
-    vmlinux = root / "build" / "vmlinux"
-    if not vmlinux.is_file():
-        _extract_vmlinux(kernel.vmlinuz, vmlinux, root)
-    with tempfile.TemporaryDirectory(dir=root / "build") as name:
-        work = Path(name)
-        for file, text in sources().items():
-            (work / file).write_bytes(text)
-        inside = Path("/build") / work.name
-        jobs = f"-j{min(4, os.cpu_count() or 1)}"
-        _run_inside(root, ["make", "-s", jobs, "-C", str(headers), f"M={inside}", "modules"])
-        built = str(inside / result.name)
-        _run_inside(root, ["pahole", "-J", "--btf_base", "/build/vmlinux", built])
-        result.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(work / result.name, result.with_suffix(".debug"))
-        # As a distribution ships its modules: types and symbols, but no DWARF.
-        _run_inside(root, ["x86_64-linux-gnu-strip", "--strip-debug", built])
-        partial = result.with_suffix(".partial")
-        shutil.copyfile(work / result.name, partial)
-        partial.replace(result)
+    home.mkdir(exist_ok=True)
+    with locked(home):
+        if not result.is_file():
+            root = home / "toolchains" / kernel.release
+            if not root.is_dir():
+                _make_toolchain(kernel, root, report)
+            report(f"build the scenes for {kernel.release}")
+            _build(kernel, root, result)
     return result
 
 
-def _toolchain(kernel: KernelPackage, root: Path, report: Report) -> Path:
-    """A directory with everything unpacked; complete or not there at all."""
-    if root.is_dir():
-        return root
+def _build(kernel: GuestKernel, root: Path, result: Path) -> None:
+    # Not where kbuild would look for it: of resolve_btfids, which it then wants, Debian has none.
+    vmlinux = root / "build/vmlinux"
+    if not vmlinux.is_file():
+        _extract_vmlinux(kernel.vmlinuz, vmlinux, root)
+    # The same place for every build: BUG() and WARN() say where their source was compiled.
+    work = root / "build" / MODULE_NAME
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    with staged(result.parent) as final:
+        for file, text in sources().items():
+            (work / file).write_bytes(text)
+        inside = f"/build/{work.name}"
+        headers = f"/usr/src/linux-headers-{kernel.release}"
+        jobs = f"-j{min(4, os.cpu_count() or 1)}"
+        _run_inside(root, ["make", "-s", jobs, "-C", headers, f"M={inside}", "modules"])
+        built = f"{inside}/{result.name}"
+        _run_inside(root, ["pahole", "-J", "--btf_base", "/build/vmlinux", built])
+        shutil.copyfile(work / result.name, final / f"{MODULE_NAME}.debug")
+        # As a distribution ships its modules: types and symbols, but no DWARF.
+        _run_inside(root, [f"{_TRIPLET}-strip", "--strip-debug", built])
+        shutil.copyfile(work / result.name, final / result.name)
+
+
+def _make_toolchain(kernel: GuestKernel, root: Path, report: Report) -> None:
     for tool in ("dpkg-deb", "tar", "unshare"):
         if shutil.which(tool) is None:
             raise MissingToolError("is not installed", thing=tool)
-    suite = DebianSuite(suite=kernel.suite)
+    suite = kernel.series.suite
     report(f"fetch the compiler of {kernel.release}")
-    headers = suite.show(f"linux-headers-{kernel.release}")
+    apt = lab_cache() / "apt" / suite
+    archive = Archive(suite, apt)
+    headers = archive.package(f"linux-headers-{kernel.release}")
     if headers is None:
-        raise KautopsyError(
-            f"has no headers for {kernel.release}",
-            thing=f"Debian {kernel.suite}",
-            hint="the archive keeps a suite's newest kernel only; update the lab's",
-            slug="no-such-package",
+        raise NoKernelError(
+            "its headers are not in this suite any more",
+            thing=f"{kernel.release} ({suite})",
+            hint=f"remove {kernel.root} to take the suite's newest kernel",
         )
     needed = [name for name in headers.depends if not name.startswith(_UNNEEDED)]
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix="unpacking-") as name:
-        work = Path(name) / "root"
+    with staged(root) as work:
         for directory in _MERGED:
             (work / "usr" / directory).mkdir(parents=True)
             (work / directory).symlink_to(f"usr/{directory}")
         for directory in ("dev", "proc", "tmp", "build"):
             (work / directory).mkdir()
-        packages = [suite.download(headers.name, headers.version)]
-        packages += _download_together(suite, [*needed, *_TOOLS], Path(name) / "archives")
-        report(f"unpack {len(packages)} packages")
-        for package in packages:
-            _unpack(package, work)
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=".deb-") as name:
+            packages = _download_together(apt, [*needed, *_TOOLS], Path(name))
+            packages.append(archive.download(headers, Path(name)))
+            report(f"unpack {len(packages)} packages")
+            for package in packages:
+                _unpack(package, work)
         _link_busybox(work)
-        work.rename(root)
-    return root
 
 
-def _download_together(suite: DebianSuite, names: list[str], archives: Path) -> list[Path]:
-    """``names`` and all they depend on, by one run of apt: fifty single ones take two minutes."""
-    (archives / "partial").mkdir(parents=True)
-    options = {
-        "APT::Architecture": suite.architecture,
-        "APT::Architectures::": suite.architecture,
-        "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "root",
-        "Acquire::Check-Valid-Until": "false",
-        "Acquire::Retries": "2",
-        "Dir::State": str(suite.root),
-        "Dir::State::lists": str(suite.root / "lists"),
-        # A machine with nothing installed: everything is needed.
-        "Dir::State::status": "/dev/null",
-        "Dir::Cache": str(suite.root),
-        "Dir::Cache::archives": str(archives),
-        "Dir::Log": str(suite.root),
-        "Dir::Etc::sourcelist": str(suite.root / "etc/sources.list"),
-        "Dir::Etc::sourceparts": "-",
-        "Dir::Etc::preferences": "-",
-        "Dir::Etc::preferencesparts": "-",
-        "Debug::NoLocking": "true",
-    }
-    argv = ["apt-get", "-q", "-y", "--download-only", "install"]
-    for key, value in options.items():
-        argv += ["-o", f"{key}={value}"]
+def _download_together(apt: Path, names: list[str], folder: Path) -> list[Path]:
+    """``names`` and all they depend on, by one run of apt: fifty single ones take two minutes.
+
+    :param apt: a directory that :class:`Archive` has set up, where nothing counts as installed
+    """
+    (folder / "partial").mkdir()
     done = subprocess.run(
-        [*argv, *names], capture_output=True, text=True, errors="replace", check=False
+        [
+            *("apt-get", "-qq", "-y", "--no-install-recommends", "--download-only"),
+            *("-o", f"Dir::Cache::archives={folder}", "-o", "Debug::NoLocking=true"),
+            *("install", *names),
+        ],
+        env={**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
-    if done.returncode != 0:
-        raise UnreachableError(
-            f"the compiler cannot be had: {done.stderr.strip()[-500:]}",
-            thing=f"Debian {suite.suite}",
-        )
-    return sorted(archives.glob("*.deb"))
+    if done.returncode:
+        raise LabError(done.stderr.strip()[-500:], thing=names[-1], slug="fetch-failed")
+    return sorted(folder.glob("*.deb"))
 
 
 def _unpack(deb: Path, root: Path) -> None:
@@ -239,17 +218,12 @@ def _extract_vmlinux(vmlinuz: Path, vmlinux: Path, root: Path) -> None:
 
 
 def _run_inside(root: Path, argv: list[str], *, stdin: bytes = b"") -> bytes:
-    """Run ``argv`` with ``root`` as its root directory, and return what it prints.
-
-    :raises KautopsyError: it failed
-    """
+    """Run ``argv`` with ``root`` as its root directory, and return what it prints."""
     environment = ["env", "-i", "PATH=/usr/bin:/usr/sbin", "HOME=/tmp", "LC_ALL=C"]
     # pahole asks for LLVM's objcopy where it is not told of another.
-    environment.append("LLVM_OBJCOPY=x86_64-linux-gnu-objcopy")
+    environment.append(f"LLVM_OBJCOPY={_TRIPLET}-objcopy")
     # objtool since 7.2 reads a sysctl, and everybody /dev/null.
-    script = (
-        'mount --rbind /dev "$0/dev" && mount --rbind /proc "$0/proc" && exec chroot "$0" "$@"'
-    )
+    script = 'mount --rbind /dev "$0/dev" && mount --rbind /proc "$0/proc" && exec chroot "$0" "$@"'
     done = subprocess.run(
         ["unshare", "--map-root-user", "--mount", "sh", "-c", script, root, *environment, *argv],
         input=stdin,
@@ -259,7 +233,7 @@ def _run_inside(root: Path, argv: list[str], *, stdin: bytes = b"") -> bytes:
     )
     if done.returncode != 0:
         complaint = done.stderr.decode(errors="replace").strip()
-        raise KautopsyError(
+        raise LabError(
             f"failed: {complaint[-2000:]}",
             thing=argv[0],
             hint="user namespaces must be allowed (sysctl kernel.unprivileged_userns_clone=1)"
