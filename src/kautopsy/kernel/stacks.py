@@ -9,6 +9,7 @@ from drgn import MainModule, Object, Program, StackFrame
 from drgn.helpers.linux.stack import LinuxKernelStack, StackKind, kernel_stack_trace
 
 from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.kernel.tasks import plain
 from kautopsy.model.crash import Frame
 
 MAX_FRAMES = 256
@@ -31,7 +32,7 @@ def locate(program: Program, address: int, *, reliable: bool = True) -> Frame:
     except LookupError:
         return Frame(address=address, module=module_at(program, address), reliable=reliable)
     return Frame(
-        function=symbol.name,
+        function=plain(symbol.name),
         offset=address - symbol.address,
         size=symbol.size or None,
         module=module_at(program, address),

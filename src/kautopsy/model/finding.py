@@ -53,6 +53,7 @@ class Finding(Noun, frozen=True, kw_only=True):
     :param title: one line
     :param explanation: prose an on-call engineer can act on
     :param next: concrete steps
+    :param key: names the cause, equal for every dump of one cause: becomes the verdict's
     """
 
     kind: Kind
@@ -64,6 +65,7 @@ class Finding(Noun, frozen=True, kw_only=True):
     tasks: tuple[TaskRole, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     next: tuple[str, ...] = ()
+    key: str = ""
 
 
 class Verdict(Noun, frozen=True, kw_only=True):

@@ -68,7 +68,7 @@ def autopsy_steps(
         yield report
     yield msgspec.structs.replace(
         report,
-        verdict=weigh(report.findings),
+        verdict=weigh(report.findings, trigger=scene.crash.trigger, reported=scene.crash.kind),
         symbols=msgspec.structs.replace(
             report.symbols, notes=(*report.symbols.notes, *scene.notes)
         ),

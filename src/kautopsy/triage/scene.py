@@ -8,9 +8,12 @@ from typing import TypeVar
 
 from drgn import Object, Program
 
+from kautopsy.kernel.locks import Locks
 from kautopsy.kernel.log import LogLine, log
+from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.reading import READ_ERRORS, reason
 from kautopsy.kernel.stacks import backtrace
+from kautopsy.kernel.tasks import task_object
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.dump import DumpFile
@@ -34,6 +37,8 @@ class Scene:
         self.crash = Crash(kind=Kind.UNKNOWN, title="not looked at yet")
         self.notes: list[str] = []
         """What could not be read or went wrong on the way; told in the report."""
+        self._frames: dict[int, tuple[Frame, ...]] = {}
+        see_modules(program)
 
     def rows(self, table: Callable[[Program], Iterator[_R]], what: str) -> tuple[_R, ...]:
         """The rows of ``table`` up to the first that cannot be read, which is noted."""
@@ -59,6 +64,17 @@ class Scene:
         if isinstance(self.log, Unreadable):
             return ()
         return tuple(line for record in self.log for line in record.text.split("\n"))
+
+    @cached_property
+    def locks(self) -> Locks:
+        """The sleeping tasks' stacks and the waits-for graph."""
+        return Locks(self.program)
+
+    def frames(self, task: int) -> tuple[Frame, ...]:
+        """Backtrace of the task whose ``task_struct`` is at ``task``."""
+        if task not in self._frames:
+            self._frames[task] = backtrace(self.program, task_object(self.program, task))
+        return self._frames[task]
 
     @cached_property
     def panic_task(self) -> Object | None:

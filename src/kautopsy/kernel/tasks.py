@@ -1,0 +1,226 @@
+"""Tasks: who exists, in which state, since when, waiting where."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Annotated
+
+import msgspec
+from drgn import Object, Program, SymbolKind, cast
+from drgn.helpers.linux.cgroup import cgroup_path
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
+from drgn.helpers.linux.mm import task_rss
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.sched import cpu_rq, task_cpu, task_state_to_char
+
+from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.table import Column, table
+from kautopsy.model.base import Unreadable
+
+PF_KTHREAD = 0x00200000
+PF_WQ_WORKER = 0x00000020
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One thread."""
+
+    pid: Annotated[int, Column("thread id (task_struct.pid)")]
+    tgid: Annotated[int, Column("process id")]
+    ppid: Annotated[int | Unreadable, Column("process id of the parent")]
+    comm: Annotated[str, Column("name")]
+    address: Annotated[int, Column("of the task_struct", unit="address")]
+    state: Annotated[
+        str, Column("R runs or wants to, S sleeps, D sleeps uninterruptibly, I idles, T, t, Z, X")
+    ]
+    cpu: Annotated[int, Column("where it runs or ran last")]
+    on_cpu: Annotated[bool, Column("was running when the machine stopped")]
+    kernel: Annotated[bool, Column("is a kernel thread")]
+    idle: Annotated[int | Unreadable, Column("time since it last got a CPU", unit="ns")]
+    iowait: Annotated[bool, Column("sleeps in io_schedule()")]
+    wchan: Annotated[str, Column("function it sleeps in, scheduler and locks skipped")]
+    rss: Annotated[int | Unreadable, Column("memory in use by its process", unit="bytes")]
+    cgroup: Annotated[str | Unreadable, Column("path in the default hierarchy")]
+
+
+def now(program: Program) -> int:
+    """The local clock when the kernel stopped: nanoseconds since boot, as in the log.
+
+    The clock of an idle CPU's runqueue stands still, so the latest of all of them counts.
+    """
+    latest = 0
+    for cpu in for_each_possible_cpu(program):
+        clock = readable(lambda cpu=cpu: int(cpu_rq(program, cpu).clock))  # type: ignore[misc]
+        if not isinstance(clock, Unreadable):
+            latest = max(latest, clock)
+    return latest
+
+
+def state_of(task: Object) -> str:
+    """One letter; ``?`` where it cannot be read."""
+    try:
+        return task_state_to_char(task)
+    except READ_ERRORS:
+        return "?"
+
+
+def idle_since(task: Object, clock: int) -> int | Unreadable:
+    """Nanoseconds since ``task`` last got a CPU (``sched_info.last_arrival``)."""
+    return readable(lambda: max(0, clock - int(task.sched_info.last_arrival)))
+
+
+@lru_cache(maxsize=4)
+def stack_size(program: Program) -> int:
+    """``THREAD_SIZE``, bytes."""
+    return int(program["THREAD_SIZE"])
+
+
+def saved_stack(task: Object) -> tuple[int, tuple[int, ...]]:
+    """A sleeping task's stack: the saved stack pointer and the words from there to the top.
+
+    Words that the dump lacks end it early.
+
+    :param task: ``struct task_struct *`` that is not running
+    """
+    program = task.prog_
+    pointer = int(task.thread.sp)
+    base = int(task.stack)
+    size = stack_size(program)
+    if not base < pointer < base + size or pointer % 8:
+        return pointer, ()
+    try:
+        raw = program.read(pointer, base + size - pointer)
+    except READ_ERRORS:
+        end = (pointer | 0xFFF) + 1
+        try:
+            raw = program.read(pointer, end - pointer)
+        except READ_ERRORS:
+            return pointer, ()
+    return pointer, struct.unpack(f"<{len(raw) // 8}Q", raw)
+
+
+class Names:
+    """Names of text addresses, each looked up once: threads share their return addresses."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._seen: dict[int, str] = {}
+        try:
+            start, end = (program.symbol(name).address for name in ("_stext", "_etext"))
+        except LookupError:
+            start, end = 0xFFFF_FFFF_8000_0000, 0xFFFF_FFFF_FF00_0000
+        self._text = range(start, end + 1)
+        # Between the kernel's image and the vsyscall page, x86-64: where modules are.
+        self._modules = range((end | 0xFFFFFF) + 1, 0xFFFF_FFFF_FF00_0000)
+
+    def __call__(self, address: int) -> str:
+        """The function that a call returning to ``address`` was made from, '' if it is no text."""
+        if address not in self._text and address not in self._modules:
+            return ""
+        name = self._seen.get(address)
+        if name is None:
+            name = ""
+            with contextlib.suppress(LookupError):
+                symbol = self._program.symbol(address - 1)
+                if symbol.kind is not SymbolKind.OBJECT:
+                    name = plain(symbol.name)
+            self._seen[address] = name
+        return name
+
+
+def plain(name: str) -> str:
+    """A function's name in the source: without what the compiler added.
+
+    GCC clones functions as ``name.constprop.0``, ``.isra.0``, ``.part.0`` and moves unlikely code
+    to ``name.cold``; LLVM appends ``.llvm.123``.
+    """
+    return name.partition(".")[0] or name
+
+
+_SCHEDULER = frozenset(
+    {
+        "__schedule",
+        "schedule",
+        "schedule_preempt_disabled",
+        "schedule_timeout",
+        "io_schedule",
+        "io_schedule_timeout",
+        "context_switch",
+        "__switch_to_asm",
+        "__switch_to",
+        "preempt_schedule_common",
+        "__cond_resched",
+        "schedule_hrtimeout_range",
+        "schedule_hrtimeout_range_clock",
+    }
+)
+
+
+def sleeps_in(words: tuple[int, ...], names: Names) -> str:
+    """The first function above the scheduler on a sleeping task's stack; '' if none is found."""
+    # inactive_task_frame: six saved registers, then the return address (into __schedule).
+    for word in words[6:200]:
+        name = names(word)
+        if name and name not in _SCHEDULER:
+            return name
+    return ""
+
+
+@table
+def tasks(program: Program) -> Iterator[Task]:
+    """Every thread alive, the idle threads left out."""
+    clock = now(program)
+    names = Names(program)
+    groups: dict[int, str | Unreadable] = {}
+    memory: dict[int, int | Unreadable] = {}
+    for task in for_each_task(program):
+        yield _row(program, task, clock, names, groups, memory)
+
+
+def _row(
+    program: Program,
+    task: Object,
+    clock: int,
+    names: Names,
+    groups: dict[int, str | Unreadable],
+    memory: dict[int, int | Unreadable],
+) -> Task:
+    flags = int(task.flags)
+    tgid = int(task.tgid)
+    state = state_of(task)
+    running = bool(task.on_cpu)
+    css_set = readable(lambda: int(task.cgroups))
+    key = 0 if isinstance(css_set, Unreadable) else css_set
+    if key not in groups:
+        groups[key] = readable(lambda: text(cgroup_path(task.cgroups.dfl_cgrp)))
+    kernel = bool(flags & PF_KTHREAD)
+    if tgid not in memory:
+        memory[tgid] = (
+            0
+            if kernel
+            else readable(lambda: task_rss(program, task).total * int(program["PAGE_SIZE"]))
+        )
+    words = () if running else readable(lambda: saved_stack(task)[1])
+    return Task(
+        pid=int(task.pid),
+        tgid=tgid,
+        ppid=readable(lambda: int(task.real_parent.tgid)),
+        comm=text(task.comm.string_()),
+        address=int(task),
+        state=state,
+        cpu=task_cpu(task),
+        on_cpu=running,
+        kernel=kernel,
+        idle=0 if running else idle_since(task, clock),
+        iowait=bool(task.in_iowait),
+        wchan="" if isinstance(words, Unreadable) else sleeps_in(words, names),
+        rss=memory[tgid],
+        cgroup=groups[key],
+    )
+
+
+def task_object(program: Program, address: int) -> Object:
+    """``struct task_struct *`` at ``address``."""
+    return cast("struct task_struct *", Object(program, "unsigned long", address))

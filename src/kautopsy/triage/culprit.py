@@ -1,0 +1,65 @@
+"""Naming the function that did it: the first one that is not everybody's helper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kautopsy.fingerprint.generic import is_generic
+from kautopsy.kernel.tasks import plain
+from kautopsy.model.crash import Frame
+from kautopsy.model.finding import Culprit
+
+# Ways into a lock or a sleep, by stem: what a waiter is in, never what it is about.
+_WAITING = (
+    "__mutex_",
+    "mutex_",
+    "__ww_mutex_",
+    "rwsem_",
+    "down_",
+    "__down",
+    "___down",
+    "rt_mutex_",
+    "__rt_mutex_",
+    "wait_for_completion",
+    "__wait_for_common",
+    "_raw_spin_",
+    "_raw_read_",
+    "_raw_write_",
+    "native_queued_spin_",
+    "queued_",
+    "schedule_timeout",
+    "msleep",
+    "usleep_range",
+)
+
+
+def guilty_frame(frames: Iterable[Frame]) -> Frame | None:
+    """The innermost frame whose function serves a purpose of its own.
+
+    Inline frames are passed over, so that a dump names the same function with and without
+    debugging information; frames that merely happened to be on the stack are too.
+    """
+    for frame in frames:
+        if frame.inline or not frame.reliable or not frame.function:
+            continue
+        name = plain(frame.function)
+        if not is_generic(name) and not name.startswith(_WAITING):
+            return frame
+    return None
+
+
+def culprit(frames: Iterable[Frame]) -> Culprit | None:
+    """:func:`guilty_frame` as a culprit."""
+    frame = guilty_frame(frames)
+    if frame is None or frame.function is None:
+        return None
+    return Culprit(
+        function=plain(frame.function), module=frame.module, file=frame.file, line=frame.line
+    )
+
+
+def called(guilty: Culprit | None) -> str:
+    """``function() [module]`` for a sentence."""
+    if guilty is None or guilty.function is None:
+        return "an unknown function"
+    return f"{guilty.function}()" + (f" [{guilty.module}]" if guilty.module else "")

@@ -1,0 +1,236 @@
+"""Hung tasks: who keeps them waiting.
+
+A task in D (uninterruptible sleep) for seconds waits for something that does not come. Whoever is
+named by khungtaskd (kernel/hung_task.c) is usually a victim: the waits-for graph leads from it to
+the task at the end of the chain, which waits for nothing that anybody holds. If that one sleeps,
+runs or never wakes up, what it does there is the cause: a mutex held across a wait for the network,
+a completion that nobody completes, a work item that does not end.
+
+Not every D is a hang: ``msleep()`` and timed waits sleep in D too (their frames say so), direct I/O
+wakes up twice per hung-task timeout (``blk_io_schedule``), and kernel threads wait for RCU or for
+work on all CPUs as a part of life. So a lone kernel thread must sleep far longer to count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kautopsy.kernel.locks import Edge, Locks, cycles, who
+from kautopsy.kernel.waits import Sleeper, Wait
+from kautopsy.model.crash import Frame, Kind, Trigger
+from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
+from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.detectors.deadlock import victims
+from kautopsy.triage.scene import Scene
+
+SECOND = 1_000_000_000
+NOTICED = 3 * SECOND
+"""A wait shorter than this is the life of a busy machine."""
+LONG = 20 * SECOND
+TIMEOUT = 120 * SECOND
+"""kernel.hung_task_timeout_secs, as delivered."""
+
+_TIMED = frozenset(
+    {
+        "msleep",
+        "msleep_interruptible",
+        "schedule_timeout_uninterruptible",
+        "schedule_timeout_interruptible",
+        "schedule_timeout_killable",
+        "usleep_range_state",
+        "usleep_range",
+        "schedule_hrtimeout_range",
+        "do_nanosleep",
+        "hrtimer_nanosleep",
+    }
+)
+_REPORTED = re.compile(
+    r"INFO: task (.{1,15}):(\d+) (?:<.*> )?(?:is )?blocked .*for more than (\d+)"
+)
+_MAX_ROLES = 20
+_PF_KTHREAD = 0x0020_0000
+
+
+@detector(Need.TYPES)
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield one finding for each task at the end of a chain of waits."""
+    graph = scene.locks
+    dead = {edge.wait.task for cycle in cycles(graph.edges) for edge in cycle}
+    behind_dead = set(victims(graph, dead)) | dead
+    named = reported(scene)
+    waiting = {wait.task for wait in graph.waits}
+    explained = set(behind_dead)
+    roots: dict[int, list[Edge]] = {}
+    for edge in graph.edges:
+        if edge.owner.task in waiting or edge.owner.certainty < 0.5:
+            continue
+        if edge.wait.task not in behind_dead:
+            roots.setdefault(edge.owner.task, []).append(edge)
+    for root, edges in roots.items():
+        behind = [*dict.fromkeys(edge.wait.task for edge in edges)]
+        behind += [task for task in victims(graph, {root}) if task not in behind]
+        explained.update(behind)
+        explained.add(root)
+        finding = _held(scene, graph, root, edges, behind, named)
+        if finding is not None:
+            yield finding
+    for sleeper in graph.stacks.sleepers.values():
+        if sleeper.state == "D" and sleeper.address not in explained:
+            finding = _alone(scene, graph, sleeper, named)
+            if finding is not None:
+                yield finding
+
+
+def reported(scene: Scene) -> dict[int, int]:
+    """Tasks that khungtaskd named: pid to seconds."""
+    found = {}
+    for line in scene.log_lines:
+        if match := _REPORTED.search(line):
+            found[int(match[2])] = int(match[3])
+    return found
+
+
+def is_timed(frames: tuple[Frame, ...]) -> bool:
+    """Whether the sleep ends by itself: the code asked for a time, not for an event."""
+    return any(frame.function in _TIMED for frame in frames[:6])
+
+
+def grown(age: int) -> float:
+    """Confidence that a wait of ``age`` nanoseconds is no passing one: 0.6 at 3 s, 0.9 at 120 s."""
+    if age < NOTICED:
+        return 0.3
+    if age < LONG:
+        return 0.6 + 0.2 * (age - NOTICED) / (LONG - NOTICED)
+    return min(0.9, 0.8 + 0.1 * (age - LONG) / (TIMEOUT - LONG))
+
+
+def _held(
+    scene: Scene,
+    graph: Locks,
+    root: int,
+    edges: list[Edge],
+    behind: list[int],
+    named: dict[int, int],
+) -> Finding | None:
+    oldest = max(edges, key=lambda edge: edge.wait.age)
+    age = oldest.wait.age
+    pid, comm = who(graph.stacks, root)
+    pids = {who(graph.stacks, task)[0] for task in (root, *behind)}
+    confidence = grown(age)
+    if pids & named.keys():
+        confidence = 0.9
+    confidence = round(confidence * (0.85 + 0.15 * oldest.owner.certainty), 2)
+    if age < NOTICED and not pids & named.keys():
+        return None
+    frames = scene.frames(root)
+    blame = culprit(frames)
+    lock = graph.name_of(oldest.wait.lock or 0)
+    sleeper = graph.stacks.sleepers.get(root)
+    if sleeper is None:
+        doing = f"runs in {called(blame)}"
+    elif sleeper.state == "R":
+        doing = f"is ready to run, in {called(blame)}"
+    else:
+        kind = "a timed sleep" if is_timed(frames) else "a sleep"
+        doing = f"has been in {kind} in {called(blame)} for {sleeper.age / SECOND:.0f} s"
+    roles = [TaskRole(pid=pid, comm=comm, role="owner")]
+    for task in behind[:_MAX_ROLES]:
+        victim_pid, victim = who(graph.stacks, task)
+        roles.append(TaskRole(pid=victim_pid, comm=victim, role="victim"))
+    wait = oldest.wait
+    return Finding(
+        kind=Kind.HUNG_TASK,
+        title=f"{len(behind)} task(s) hang on a {wait.kind.value} held by {comm} (pid {pid})",
+        explanation=(
+            f"{comm} (pid {pid}) holds {wait.kind.value} {lock} and {doing}. "
+            f"{len(behind)} task(s) wait for it, the longest ({wait.comm}, pid {wait.pid}) for "
+            f"{age / SECOND:.0f} s. The task to look at is the holder, not those it blocks."
+        ),
+        confidence=confidence,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=tuple(roles),
+        evidence=(
+            Evidence(
+                what=f"{wait.kind.value} {lock}",
+                value=f"held by {comm} (pid {pid}): {oldest.owner.how}",
+                show=f"struct {wait.kind.value} {wait.lock:#x}" if wait.lock else "",
+            ),
+            Evidence(what="the holder", value=doing, show=f"bt {pid}"),
+            Evidence(
+                what="longest wait",
+                value=f"{wait.comm} (pid {wait.pid}), {age / SECOND:.0f} s, in {wait.function}",
+                show=f"bt {wait.pid}",
+            ),
+        ),
+        next=(
+            f"Read what the holder waits for: bt -l {pid}",
+            f"Ask whether {called(blame)} may sleep with this lock held, and for how long.",
+        ),
+        key=f"hung-task:{wait.kind.value}@{blame.function if blame else '?'}",
+    )
+
+
+def _alone(scene: Scene, graph: Locks, sleeper: Sleeper, named: dict[int, int]) -> Finding | None:
+    is_named = sleeper.pid in named
+    if sleeper.age < NOTICED and not is_named:
+        return None
+    frames = scene.frames(sleeper.address)
+    if not frames or is_timed(frames):
+        return None
+    blame = culprit(frames)
+    confidence = grown(sleeper.age) - 0.05
+    if is_named or scene.crash.trigger is Trigger.HUNG_TASK:
+        confidence = 0.85 if is_named else confidence
+    elif blame is None or blame.module is None:
+        # The kernel's own threads wait for each other for honest reasons, and code of the kernel
+        # proper is seldom the one that forgets to wake somebody up.
+        is_thread = int(sleeper.task.flags) & _PF_KTHREAD
+        confidence -= 0.25 if is_thread else 0.1
+    wait = next((one for one in graph.waits if one.task == sleeper.address), None)
+    return Finding(
+        kind=Kind.HUNG_TASK,
+        title=f"{sleeper.comm} (pid {sleeper.pid}) hangs in {called(blame)}",
+        explanation=(
+            f"{sleeper.comm} (pid {sleeper.pid}) has been in uninterruptible sleep for "
+            f"{sleeper.age / SECOND:.0f} s in {called(blame)}, waiting for {_what(graph, wait)}. "
+            "Nobody is known to hold it: whoever should wake this task up has forgotten it, or "
+            "cannot."
+        ),
+        confidence=round(max(confidence, 0.0), 2),
+        severity=Severity.FATAL if confidence >= 0.5 else Severity.WARNING,
+        culprit=blame,
+        tasks=(TaskRole(pid=sleeper.pid, comm=sleeper.comm, role="victim"),),
+        evidence=(
+            Evidence(
+                what="state",
+                value=f"D for {sleeper.age / SECOND:.0f} s",
+                show=f"ps -m {sleeper.pid}",
+            ),
+            Evidence(what="waits in", value=called(blame), show=f"bt {sleeper.pid}"),
+            *(
+                (
+                    Evidence(
+                        what="khungtaskd said",
+                        value=f"blocked for more than {named[sleeper.pid]} seconds",
+                        show="log | grep blocked",
+                    ),
+                )
+                if is_named
+                else ()
+            ),
+        ),
+        next=(
+            f"Find who should have ended the wait in {called(blame)}, and why it did not.",
+            f"bt -l {sleeper.pid}",
+        ),
+        key=f"hung-task:{blame.function if blame else '?'}",
+    )
+
+
+def _what(graph: Locks, wait: Wait | None) -> str:
+    if wait is None or wait.lock is None:
+        return "an event"
+    return f"{wait.kind.value} {graph.name_of(wait.lock)}"
