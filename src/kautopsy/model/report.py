@@ -73,6 +73,8 @@ class Report(Noun, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     log: tuple[str, ...] | Unreadable = ()
     """The last lines of the kernel log, as dmesg prints them."""
+    log_file: str | None = None
+    """Path of the text log that was reported."""
     cpus: tuple[CpuState, ...] | Unreadable = ()
     """What each CPU was doing; empty where that was not looked at."""
     memory: MemoryUse | None = None

@@ -1,0 +1,149 @@
+"""The log: its last minutes as a picture, the lines that matter, and all of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from kautopsy.report import units
+from kautopsy.report.escape import clip
+from kautopsy.report.page.markup import Node, el
+from kautopsy.report.page.parts import fold
+from kautopsy.report.timeline import Moment, Timeline, Weight
+
+_WIDTH = 1000
+_HEIGHT = 92
+_BASE = 66
+_BINS = 125
+_NOTABLE = 24
+_LINE = 1000
+_CLASSES = {Weight.PLAIN: "plain", Weight.TROUBLE: "trouble", Weight.FATAL: "fatal"}
+
+
+def picture(story: Timeline) -> Node | None:
+    """How much was logged when, trouble in colour, the crash marked; None without times."""
+    moments = story.window()
+    end = story.crash_time
+    if end is None or len(moments) < 2:
+        return None
+    last = max(m.time for m in moments if m.time is not None)
+    first = min(m.time for m in moments if m.time is not None)
+    length = max(last - first, 0.1)
+    bins: list[dict[Weight, int]] = [dict.fromkeys(Weight, 0) for _ in range(_BINS)]
+    for moment in moments:
+        assert moment.time is not None
+        place = min(int((moment.time - first) / length * _BINS), _BINS - 1)
+        bins[place][moment.weight] += 1
+    highest = math.sqrt(max(sum(one.values()) for one in bins))
+    bars: list[Node] = []
+    step = _WIDTH / _BINS
+    for number, one in enumerate(bins):
+        top = float(_BASE)
+        total = sum(one.values())
+        for weight in reversed(Weight):
+            if not one[weight]:
+                continue
+            # Heights grow with the root, so that a burst does not flatten what led to it.
+            height = (_BASE - 22) * math.sqrt(total) / highest * one[weight] / total
+            height = max(height, 3)
+            top -= height
+            bars.append(
+                el(
+                    "rect",
+                    x=number * step,
+                    y=top,
+                    width=step - 1.5,
+                    height=height,
+                    rx=1,
+                    class_=_CLASSES[weight],
+                )
+            )
+    at = (end - first) / length * (_WIDTH - step) + step / 2
+    side = "end" if at > _WIDTH / 2 else "start"
+    return el(
+        "svg",
+        el("line", x1=0, y1=_BASE + 0.5, x2=_WIDTH, y2=_BASE + 0.5, class_="axis"),
+        bars,
+        _axis(first, end, length),
+        el("line", x1=at, y1=14, x2=at, y2=_BASE + 6, class_="crash"),
+        el(
+            "text",
+            "crash" if story.crash is not None else "last line",
+            x=at + (-6 if side == "end" else 6),
+            y=12,
+            text_anchor=side,
+            class_="crash",
+        ),
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        class_="timeline",
+        role="img",
+        aria_label=f"Lines of the log over the last {units.span(length)}; the crash is "
+        f"{units.span(max(end - first, 0))} after the first of them",
+    )
+
+
+def _axis(first: float, end: float, length: float) -> Iterator[Node]:
+    step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120) if length / s <= 8), 300)
+    count = int((end - first) / step)
+    for number in range(count, -1, -1):
+        x = (end - number * step - first) / length * _WIDTH
+        yield el("line", x1=x, y1=_BASE, x2=x, y2=_BASE + 5, class_="axis")
+        yield el(
+            "text",
+            "0" if number == 0 else f"−{units.span(number * step)}",
+            x=min(max(x, 24), _WIDTH - 12),
+            y=_HEIGHT - 8,
+            text_anchor="middle",
+        )
+
+
+def notable(story: Timeline) -> Node | None:
+    """The lines that matter, with their time before the crash."""
+    moments = story.notable(_NOTABLE)
+    if not moments:
+        return None
+    end = story.crash_time
+    return el(
+        "ol",
+        [
+            el(
+                "li",
+                el("span", _before(moment, end), class_="when"),
+                el("code", clip(moment.text, _LINE)),
+                class_=_CLASSES[moment.weight] + (" crash" if moment.index == story.crash else ""),
+            )
+            for moment in moments
+        ],
+        class_="moments",
+    )
+
+
+def _before(moment: Moment, end: float | None) -> str:
+    if moment.time is None or end is None:
+        return ""
+    before = end - moment.time
+    if abs(before) < 0.0005:
+        return "crash"
+    return f"−{units.span(before)}" if before > 0 else f"+{units.span(-before)}"
+
+
+def whole(story: Timeline) -> Node:
+    """All lines that the report carries."""
+    lines: list[Node] = []
+    for moment in story.moments:
+        classes = _CLASSES[moment.weight] + (" crash" if moment.index == story.crash else "")
+        time = "" if moment.time is None else f"[{moment.time:12.6f}] "
+        lines.append(
+            el(
+                "span",
+                el("i", time),
+                clip(moment.text, _LINE),
+                "\n",
+                class_=None if classes == "plain" else classes,
+            )
+        )
+    return fold(
+        f"The log's last {len(story.moments)} lines",
+        el("pre", lines, class_="log", tabindex=0),
+        open_=len(story.moments) <= 60,
+    )
