@@ -123,6 +123,13 @@ class DebianSuite:
             package, version, refresh=True
         )
 
+    def versions(self, package: str) -> tuple[DebianPackage, ...]:
+        """All versions the suite has of ``package``, newest first; none if it has no such package.
+
+        :raises UnreachableError: the archive does not answer
+        """
+        return tuple(self._stanzas(package, None)) if self.show(package) else ()
+
     def resolve(self, package: str, *, keep: Callable[[str], bool]) -> tuple[DebianPackage, ...]:
         """``package`` and what it depends on, at any depth, as far as ``keep`` takes the names.
 
@@ -172,6 +179,11 @@ class DebianSuite:
                 final = self.root / "archives" / newer[0].file_name
                 self._fetch(newer[0], final, watch)
         return final
+
+    def is_downloaded(self, package: DebianPackage) -> bool:
+        """Whether its file is there, with the size it should have."""
+        path = self.root / "archives" / package.file_name
+        return path.is_file() and path.stat().st_size == package.size
 
     def _absent(self, package: str, version: str | None) -> DebianPackage:
         what = f"has no package {package}" + (f" of version {version}" if version else "")

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from kautopsy.model.base import Noun, from_json, to_json
 from kautopsy.model.errors import KautopsyError, UsageError
@@ -52,6 +53,15 @@ class CachedKernel(Noun, frozen=True, kw_only=True):
     used: float = 0.0
 
 
+class CacheContents(Noun, frozen=True, kw_only=True):
+    """The whole cache, most recently used kernels first."""
+
+    schema: Literal["kautopsy.symbols-list/1"] = "kautopsy.symbols-list/1"
+    root: str
+    limit_bytes: int
+    kernels: tuple[CachedKernel, ...]
+
+
 class _About(Noun, frozen=True, kw_only=True):
     release: str | None
     source: str
@@ -84,6 +94,12 @@ class DebuginfoCache:
     def __init__(self, root: Path | None = None) -> None:
         object.__setattr__(self, "root", root or cache_root() / "debuginfo")
 
+    @property
+    def limit(self) -> int:
+        """Bytes that the cache may hold: ``KAUTOPSY_DEBUGINFO_CACHE_SIZE``, or 20 GiB."""
+        value = os.environ.get(SIZE_VARIABLE, "")
+        return parse_size(value) if value else DEFAULT_SIZE
+
     def find(self, build_id: str | None, release: str | None) -> Path | None:
         """The vmlinux of ``build_id``, or without one the first of ``release``."""
         for kernel in self.kernels():
@@ -101,10 +117,10 @@ class DebuginfoCache:
             return {}
         return {_module_name(p.name): p for p in sorted(folder.glob("*.ko.debug"))}
 
-    def kernels(self) -> list[CachedKernel]:
+    def kernels(self) -> tuple[CachedKernel, ...]:
         """All that is cached, most recently used first."""
         found = [k for folder in self._folders() if (k := self._kernel(folder)) is not None]
-        return sorted(found, key=lambda kernel: -kernel.used)
+        return tuple(sorted(found, key=lambda kernel: -kernel.used))
 
     @contextlib.contextmanager
     def receive(self, name: str) -> Iterator[Path]:
@@ -116,8 +132,17 @@ class DebuginfoCache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def add(self, vmlinux: Path, *, source: str, modules: tuple[Path, ...] = ()) -> Path:
+    def add(
+        self,
+        vmlinux: Path,
+        *,
+        source: str,
+        release: str | None = None,
+        modules: tuple[Path, ...] = (),
+    ) -> Path:
         """Move a verified vmlinux and modules' files in, and make room for them.
+
+        :param release: ``uname -r``, for a debug file that does not tell
 
         :returns: the vmlinux's path in the cache
         :raises KautopsyError: the file has no build-id to keep it by
@@ -128,7 +153,7 @@ class DebuginfoCache:
             raise KautopsyError(
                 "has no build-id to keep it by", thing=str(vmlinux), slug="no-build-id"
             )
-        about = _About(release=kernel_release(vmlinux), source=source)
+        about = _About(release=kernel_release(vmlinux) or release, source=source)
         final = self.root / identity.build_id
         if not final.is_dir():
             with self.receive(identity.build_id) as folder:
@@ -154,8 +179,7 @@ class DebuginfoCache:
         :returns: what was removed
         """
         if max_size is None:
-            value = os.environ.get(SIZE_VARIABLE, "")
-            max_size = parse_size(value) if value else DEFAULT_SIZE
+            max_size = self.limit
         self._remove_abandoned()
         removed: list[CachedKernel] = []
         total = 0

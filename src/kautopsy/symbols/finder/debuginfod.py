@@ -80,7 +80,7 @@ def _from(server: str, build_id: str, folder: Path, watch: Watch | None) -> Path
     # A kernel's file with DWARF has its code too, and servers list it under both names; one that
     # was split lies under the first.
     for kind in ("debuginfo", "executable"):
-        path = folder / f"{build_id}.{kind}"
+        path = folder / f"{_key(server)}-{build_id}.{kind}"
         with contextlib.suppress(NotThereError):
             url = f"{server}/buildid/{build_id}/{kind}"
             download(url, path, watch=watch, limits=limits)
@@ -109,8 +109,11 @@ def _limits() -> Limits:
 
 
 def _missing_mark(server: str, build_id: str) -> Path:
-    key = hashlib.sha256(server.encode()).hexdigest()[:16]
-    return cache_root() / "debuginfod" / f"{key}-{build_id}.missing"
+    return cache_root() / "debuginfod" / f"{_key(server)}-{build_id}.missing"
+
+
+def _key(server: str) -> str:
+    return hashlib.sha256(server.encode()).hexdigest()[:16]
 
 
 def _minutes_ago(mark: Path) -> int | None:

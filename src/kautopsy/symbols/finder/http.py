@@ -8,6 +8,7 @@ section 13.1.5) and starts over if the file has changed meanwhile.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import os
@@ -18,7 +19,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -106,14 +107,27 @@ def download(
 
     :raises NotThereError: the server has no such file
     :raises UnreachableError: it does not answer, stops answering, or is too slow
-    :raises KautopsyError: wrong checksum, too large, no room on the disk
+    :raises KautopsyError: wrong checksum, too large, no room on the disk, another process at it
     """
     part = path.with_name(path.name + ".part")
+    with _alone(part):
+        _persist(url, part, watch, limits)
+        if checksum is not None:
+            _verify(part, checksum, url)
+        part.replace(path)
+        _version_file(part).unlink(missing_ok=True)
+
+
+def _persist(url: str, part: Path, watch: Watch | None, limits: Limits) -> None:
+    """Connect again, with longer and longer pauses, until all is there."""
     deadline = time.monotonic() + limits.total if limits.total else float("inf")
-    for attempt in range(_ATTEMPTS):
+    failures = 0
+    while True:
+        had = _size(part)
+        hopeless = False
         try:
             if _transfer(url, part, watch, limits, deadline):
-                break
+                return
             reason = "the connection ended early"
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code not in (408, 429):
@@ -123,25 +137,22 @@ def download(
             if isinstance(error, OSError) and error.filename is not None:
                 raise  # the disk, not the network
             reason = _cause(error)
-            if isinstance(getattr(error, "reason", None), _HOPELESS):
-                attempt = _ATTEMPTS
-        pause = 2.0**attempt / 4
-        if attempt + 1 >= _ATTEMPTS or time.monotonic() + pause > deadline:
+            hopeless = isinstance(getattr(error, "reason", None), _HOPELESS)
+        # A line that breaks every 100 MB still brings 1 GB.
+        failures = 1 if _size(part) >= had + _MIN_BYTES_PER_STALL else failures + 1
+        pause = 2.0**failures / 8
+        if hopeless or failures >= _ATTEMPTS or time.monotonic() + pause > deadline:
             raise UnreachableError(
                 f"the download failed: {reason}",
                 thing=url,
-                hint="what has arrived is kept: try again" if part.is_file() else "",
+                hint="what has arrived is kept: try again" if _size(part) else "",
             )
         time.sleep(pause)
-    if checksum is not None:
-        _verify(part, checksum, url)
-    part.replace(path)
-    _version_file(part).unlink(missing_ok=True)
 
 
 def _transfer(url: str, part: Path, watch: Watch | None, limits: Limits, deadline: float) -> bool:
     """One connection; True if the file is complete."""
-    have = part.stat().st_size if part.is_file() else 0
+    have = _size(part)
     version = ""
     with contextlib.suppress(OSError):
         version = _version_file(part).read_text()
@@ -239,6 +250,27 @@ def _verify(part: Path, checksum: Checksum, url: str) -> None:
             hint="the download was thrown away: try again, or another mirror",
             slug="bad-checksum",
         )
+
+
+@contextlib.contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Two processes that append to one file would spoil it."""
+    lock_file = part.with_name(part.name + ".lock")
+    with lock_file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise KautopsyError(
+                "another process is downloading it", thing=part.stem, slug="busy"
+            ) from None
+        try:
+            yield
+        finally:
+            lock_file.unlink(missing_ok=True)
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
 
 
 def _version_file(part: Path) -> Path:

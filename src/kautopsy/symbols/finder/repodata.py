@@ -81,7 +81,8 @@ def _find(index: Path, file_name: str) -> Checksum | None:
 
 
 def _parse(index: Path) -> Iterator[tuple[str, Any]]:
-    parser = ElementTree.XMLPullParser(("start", "end"))
+    # Typed Any because typeshed's events are a union over all kinds, of which two are asked for.
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
     size = 0
     with archive_errors(index), index.open("rb") as file:
         libarchive = load_libarchive()

@@ -64,6 +64,11 @@ class ElRelease:
         )
 
     @property
+    def is_stream(self) -> bool:
+        """A kernel of CentOS Stream, which belongs to no minor release."""
+        return self.major >= 8 and self.minor is None
+
+    @property
     def full(self) -> str:
         """Version, release and architecture as they end a package's file name."""
         return f"{self.version}-{self.build}.{self.arch}"

@@ -27,7 +27,7 @@ def leads(release: str, arch: str) -> tuple[Lead, ...]:
         )
         return (_lead(int(match["major"]), packages, "Unbreakable Enterprise Kernel of "),)
     kernel = ElRelease.parse(release)
-    if kernel is None or kernel.major < 6:
+    if kernel is None or kernel.major < 6 or kernel.is_stream:
         return ()
     return (_lead(kernel.major, kernel.packages, ""),)
 

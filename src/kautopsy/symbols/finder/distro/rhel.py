@@ -13,7 +13,7 @@ from kautopsy.symbols.finder.distro.offer import Lead, Offer
 def leads(release: str, arch: str) -> tuple[Lead, ...]:
     """Commands only: Red Hat's servers ask for the subscription's certificate."""
     kernel = ElRelease.parse(release)
-    if kernel is None or kernel.major < 6:
+    if kernel is None or kernel.major < 6 or kernel.is_stream:
         return ()
     if kernel.major >= 8:
         repository = f"rhel-{kernel.major}-for-{kernel.arch}-baseos-debug-rpms"

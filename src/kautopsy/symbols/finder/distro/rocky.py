@@ -11,7 +11,7 @@ _HOST = "https://dl.rockylinux.org"
 def leads(release: str, arch: str) -> tuple[Lead, ...]:
     """From 8 on. A kernel without a minor release is CentOS Stream's."""
     kernel = ElRelease.parse(release)
-    if kernel is None or kernel.major < 8 or kernel.minor is None:
+    if kernel is None or kernel.major < 8 or kernel.is_stream:
         return ()
     minor = f"{kernel.major}.{kernel.minor}"
     trees = tuple(
