@@ -118,6 +118,12 @@ def _own(crash: Crash) -> list[Frame]:
     return found
 
 
+def outwards(crash: Crash) -> Sequence[Frame]:
+    """All frames from the trouble outwards, inlined ones included, for ranking."""
+    frames = [frame for frame in crash.frames if frame.function and frame.reliable]
+    return _from_the_trouble_on(crash, frames or [f for f in crash.frames if f.function])
+
+
 def _usable(crash: Crash) -> Sequence[Frame]:
     named = [frame for frame in crash.frames if frame.function and not frame.inline]
     return [frame for frame in named if frame.reliable] or named
@@ -131,6 +137,8 @@ def _from_the_trouble_on(crash: Crash, frames: Sequence[Frame]) -> Sequence[Fram
             if normalise(frame.function or "") == name and (
                 None in (frame.offset, instruction.offset) or frame.offset == instruction.offset
             ):
+                while index and frames[index - 1].inline:
+                    index -= 1
                 return frames[index:]
         return [instruction, *frames[_reported(frames, crash) :]]
     return frames[_reported(frames, crash) :]
