@@ -1,0 +1,162 @@
+"""One QEMU process: its command line, its sockets, and that nothing of it is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from kautopsy.lab.errors import GuestLostError
+from kautopsy.model.errors import MissingToolError
+
+_PROGRAM = "qemu-system-x86_64"
+_CONNECT_SECONDS = 60.0
+
+
+class Accelerator(StrEnum):
+    """How QEMU runs guest code."""
+
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A machine. ``disks`` are raw images; the first is /dev/vda in the guest."""
+
+    accelerator: Accelerator
+    memory_mib: int
+    cpus: int
+    kernel: Path
+    initramfs: Path
+    append: str
+    disks: tuple[Path, ...]
+    extra: tuple[str, ...] = ()
+
+    def argv(self, folder: Path) -> list[str]:
+        """QEMU's command line; the sockets are in ``folder``."""
+        threads = ",thread=multi" if self.accelerator is Accelerator.TCG else ""
+        argv = [
+            _PROGRAM,
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-accel", f"{self.accelerator}{threads}"),
+            # With five-level page tables the tools of older suites find nothing.
+            *("-cpu", "max,la57=off"),
+            *("-m", str(self.memory_mib), "-smp", str(self.cpus)),
+            *("-kernel", str(self.kernel), "-initrd", str(self.initramfs)),
+            *("-append", self.append),
+            *("-chardev", f"socket,id=qmp,path={folder / 'qmp'}", "-mon", "qmp,mode=control"),
+            *("-chardev", f"socket,id=console,path={folder / 'console'}"),
+            *("-serial", "chardev:console"),
+            *("-chardev", f"socket,id=shell,path={folder / 'shell'}"),
+            *("-serial", "chardev:shell"),
+            *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net"),
+        ]
+        for disk in self.disks:
+            argv += ["-drive", f"if=virtio,format=raw,cache=unsafe,file={disk}"]
+        return [*argv, *self.extra]
+
+
+class Qemu:
+    """A running QEMU. It dies with the thread that started it, however that one ends.
+
+    :raises MissingToolError: QEMU is not installed
+    :raises GuestLostError: it ended at once; the error holds its own words
+    """
+
+    def __init__(self, hardware: Hardware, folder: Path) -> None:
+        for tool in (_PROGRAM, "setpriv"):
+            if shutil.which(tool) is None:
+                raise MissingToolError(
+                    "is not installed", thing=tool, hint="install qemu-system-x86 and util-linux"
+                )
+        self._words = folder / "qemu.log"
+        listeners = {name: _listen(folder / name) for name in ("qmp", "console", "shell")}
+        try:
+            with self._words.open("wb") as words:
+                self._process = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", *hardware.argv(folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=words,
+                    stderr=words,
+                    # Ctrl-C is for us: we take the guest down in order.
+                    start_new_session=True,
+                )
+            try:
+                self.qmp = self._accept(listeners["qmp"])
+                self.console = self._accept(listeners["console"])
+                self.shell = self._accept(listeners["shell"])
+            except BaseException:
+                self.kill()
+                raise
+        finally:
+            for listener in listeners.values():
+                listener.close()
+
+    @property
+    def running(self) -> bool:
+        """QEMU has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process."""
+        return self._process.pid
+
+    @property
+    def words(self) -> str:
+        """What QEMU itself said, which is nothing if all is well."""
+        with contextlib.suppress(OSError):
+            return " ".join(self._words.read_text(errors="replace").split())
+        return ""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for QEMU's end; False if it did not come in time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it now."""
+        self._process.kill()
+        self._process.wait()
+
+    def _accept(self, listener: socket.socket) -> socket.socket:
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        listener.settimeout(0.2)
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                connection, _ = listener.accept()
+                connection.settimeout(None)
+                return connection
+            if not self.running:
+                break
+        raise GuestLostError("QEMU did not start", hint=self.words or "it said nothing")
+
+
+def version() -> str:
+    """QEMU's version line.
+
+    :raises MissingToolError: it is not installed
+    """
+    try:
+        done = subprocess.run([_PROGRAM, "--version"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise MissingToolError(
+            "is not installed", thing=_PROGRAM, hint="install qemu-system-x86"
+        ) from None
+    return done.stdout.split("\n", 1)[0]
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1)
+    return listener

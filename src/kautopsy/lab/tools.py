@@ -1,0 +1,100 @@
+"""What runs inside guests: busybox, kexec and makedumpfile of one suite, with their libraries.
+
+They run with their own suite's loader and C library, so the host's distribution does not matter.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from kautopsy.lab.archive import Archive, Package
+from kautopsy.lab.cache import lab_cache, locked
+from kautopsy.lab.errors import LabError
+
+_PACKAGES = ["busybox-static", "kexec-tools", "makedumpfile"]
+_LOADER = "lib64/ld-linux-x86-64.so.2"
+_LIBRARY = re.compile(r"=> (\S+)")
+_COMPLETE = ".complete"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The unpacked tools of a suite, below ``root``."""
+
+    root: Path
+
+    @property
+    def busybox(self) -> Path:
+        """A static busybox."""
+        return self._program("busybox")
+
+    @property
+    def kexec(self) -> Path:
+        """kexec(8)."""
+        return self._program("kexec")
+
+    @property
+    def makedumpfile(self) -> Path:
+        """makedumpfile(8)."""
+        return self._program("makedumpfile")
+
+    def with_libraries(self, program: Path) -> dict[str, Path]:
+        """``program`` and all it needs to run: path in the guest → file on the host.
+
+        :raises LabError: a library is not among the packages
+        """
+        loader = self.root / _LOADER
+        done = subprocess.run(
+            [
+                str(loader),
+                "--inhibit-cache",
+                "--library-path",
+                str(self.root / "usr/lib/x86_64-linux-gnu"),
+                "--list",
+                str(program),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise LabError(done.stderr.strip(), thing=str(program), slug="no-library")
+        files = {f"usr/bin/{program.name}": program, _LOADER: loader}
+        for path in map(Path, _LIBRARY.findall(done.stdout)):
+            if path.name != loader.name:
+                files[f"usr/lib/{path.name}"] = path
+        return files
+
+    def _program(self, name: str) -> Path:
+        for folder in ("usr/bin", "usr/sbin"):
+            if (path := self.root / folder / name).is_file():
+                return path
+        raise LabError("is not in its package", thing=name, slug="no-tool")
+
+
+def cached_tools(suite: str) -> Tools | None:
+    """The tools of ``suite`` if they are in the cache."""
+    root = lab_cache() / "tools" / suite
+    return Tools(root) if (root / _COMPLETE).exists() else None
+
+
+def fetch_tools(suite: str) -> Tools:
+    """The tools of ``suite``, fetched if they are not in the cache."""
+    if (cached := cached_tools(suite)) is not None:
+        return cached
+    with locked(lab_cache()):
+        if (cached := cached_tools(suite)) is None:
+            archive = Archive(suite, lab_cache() / "apt" / suite)
+            root = lab_cache() / "tools" / suite
+            archive.unpack(archive.closure(_PACKAGES, follow=_is_library), root)
+            (root / _COMPLETE).touch()
+            cached = Tools(root)
+    return cached
+
+
+def _is_library(package: Package) -> bool:
+    # makedumpfile depends on perl for a script that we do not use, kexec-tools on debconf.
+    return package.section == "libs" and package.name.startswith(("lib", "zlib"))
