@@ -79,13 +79,19 @@ class Ranking:
                 self._corpus[number].id,
             ),
         )
+        # A source may hold several crashes; it is named once, by the most similar.
+        best: dict[str, int] = {}
+        for number in order:
+            if len(best) >= limit:
+                break
+            best.setdefault(self._corpus[number].id, number)
         return [
             Match(
-                id=self._corpus[number].id,
+                id=name,
                 score=round(min(total[number] * scale, 1.0), 4),
                 why=tuple(self._why(number, shared, exact)),
             )
-            for number in order[: max(limit, 0)]
+            for name, number in best.items()
         ]
 
     @staticmethod
