@@ -56,6 +56,7 @@ class Scene(Noun, frozen=True, kw_only=True, forbid_unknown_fields=True):
     :param trigger: who stops the machine, if not asked for otherwise
     :param kernels: series where it applies
     :param play: shell commands, run in the background; None writes the scene's name to the module
+    :param monitor: a command for QEMU's monitor, after ``play``
     :param wait: seconds until the machine has stopped, or until the operator stops it
     """
 
@@ -72,6 +73,7 @@ class Scene(Noun, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sysctl: dict[str, int] = msgspec.field(default_factory=dict)
     cmdline: str = ""
     play: tuple[str, ...] | None = None
+    monitor: str = ""
     wait: Annotated[int, Meta(ge=1, le=120)] = 10
     notes: str = ""
 

@@ -9,6 +9,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -129,14 +130,23 @@ static kept void ring_drain(void)
 
 static int drainer(void *unused)
 {
+	/* The process that started the scene must be gone: as it exits it would wait for this CPU. */
+	msleep(600);
 	ring_drain();
+	return 0;
+}
+
+static int late_pusher(void *unused)
+{
+	msleep(900);
+	ring_push();
 	return 0;
 }
 
 static int spinlock_holder_spins(void)
 {
 	return make_ring() ?: spawn_thread(drainer, NULL, other_cpu(), "kf-drainer") ?:
-	       spawn_thread(pusher, NULL, 0, "kf-pusher");
+	       spawn_thread(late_pusher, NULL, 0, "kf-pusher");
 }
 
 /* An error path that forgets to unlock; the next one in finds the lock held by nobody. */
@@ -215,6 +225,7 @@ static kept void device_wait_ready(struct ring *device)
 
 static int waiter(void *unused)
 {
+	msleep(600);
 	device_wait_ready(ring);
 	return 0;
 }
@@ -222,6 +233,29 @@ static int waiter(void *unused)
 static int hard_lockup(void)
 {
 	return make_ring() ?: spawn_thread(waiter, NULL, other_cpu(), "kf-waiter");
+}
+
+/* The same, but somebody on CPU 0 needs that CPU's answer, and is the one the watchdog names. */
+static void answer(void *unused)
+{
+}
+
+static kept void firmware_broadcast(void)
+{
+	on_each_cpu(answer, NULL, 1);
+}
+
+static int broadcaster(void *unused)
+{
+	msleep(900);
+	firmware_broadcast();
+	return 0;
+}
+
+static int hard_lockup_ipi(void)
+{
+	return make_ring() ?: spawn_thread(waiter, NULL, other_cpu(), "kf-waiter") ?:
+	       spawn_thread(broadcaster, NULL, 0, "kf-broadcast");
 }
 
 /* A reader that never leaves: no grace period ends. */
@@ -325,6 +359,7 @@ const struct scene lockup_scenes[] = {
 	{ "spinlock-forgotten", spinlock_forgotten },
 	{ "spinlock-abba", spinlock_abba },
 	{ "hard-lockup", hard_lockup },
+	{ "hard-lockup-ipi", hard_lockup_ipi },
 	{ "rcu-stall", rcu_stall },
 	{ "workqueue-stall", workqueue_stall },
 	{ "workqueue-ordered", workqueue_ordered },
