@@ -16,8 +16,6 @@ from kautopsy.model.base import Noun
 from kautopsy.model.crash import Kind
 from kautopsy.model.errors import UsageError
 
-ANYBODY = "*"
-"""The comm of the process that wrote a scene's name, whatever it is called."""
 _C_ENTRY = re.compile(r'^\t\{ "([a-z0-9-]+)", \w+ \},$', re.MULTILINE)
 # Parts that other scenes are played with.
 STEPS = frozenset({"disk-create", "disk-stall", "kill-init"})
@@ -34,7 +32,7 @@ class StopBy(StrEnum):
 class Actor(Noun, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A task that a good report names.
 
-    :param comm: its name, or :data:`ANYBODY`
+    :param comm: its name
     :param role: the part it plays, in the words of :class:`~kautopsy.model.finding.TaskRole`
     """
 
