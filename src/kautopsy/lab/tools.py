@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,19 +48,7 @@ class Tools:
         :raises LabError: a library is not among the packages
         """
         loader = self.root / _LOADER
-        done = subprocess.run(
-            [
-                str(loader),
-                "--inhibit-cache",
-                "--library-path",
-                str(self.root / "usr/lib/x86_64-linux-gnu"),
-                "--list",
-                str(program),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self._load("--list", str(program))
         if done.returncode:
             raise LabError(done.stderr.strip(), thing=str(program), slug="no-library")
         files = {f"usr/bin/{program.name}": program, _LOADER: loader}
@@ -67,6 +56,34 @@ class Tools:
             if path.name != loader.name:
                 files[f"usr/lib/{path.name}"] = path
         return files
+
+    def kernel_log(self, vmcore: Path) -> list[str]:
+        """The whole kernel log of a dump, as makedumpfile reads it: it needs no debuginfo.
+
+        :raises LabError: makedumpfile cannot read it
+        """
+        with tempfile.TemporaryDirectory(prefix="kautopsy-log-") as folder:
+            log = Path(folder) / "dmesg"
+            program = str(self.makedumpfile)
+            done = self._load(program, "--dump-dmesg", str(vmcore), str(log))
+            if done.returncode or not log.exists():
+                raise LabError(
+                    f"makedumpfile cannot read its log: {done.stderr.strip()[-200:]}",
+                    thing=str(vmcore),
+                    slug="no-log",
+                )
+            return log.read_text(errors="replace").splitlines()
+
+    def _load(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the suite's own loader on this host."""
+        libraries = str(self.root / "usr/lib/x86_64-linux-gnu")
+        return subprocess.run(
+            [str(self.root / _LOADER), "--inhibit-cache", "--library-path", libraries, *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
 
     def _program(self, name: str) -> Path:
         for folder in ("usr/bin", "usr/sbin"):
