@@ -152,9 +152,13 @@ def _reported(frames: Sequence[Frame], crash: Crash) -> int:
         while end < len(roles) and roles[end] is Role.INTERRUPT_ENTRY:
             end += 1
         return end
+    # A dump's frames may begin with helpers of a reporter: panic() ends in mdelay().
     end = 0
-    while end < len(roles) and roles[end] in _ABOVE_THE_TROUBLE:
-        end += 1
+    for number, what in enumerate(roles):
+        if what is None:
+            break
+        if what in _ABOVE_THE_TROUBLE:
+            end = number + 1
     return end
 
 

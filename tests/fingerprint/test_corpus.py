@@ -1,0 +1,101 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kautopsy.fingerprint.corpus import Reader, read_corpus, read_source
+from kautopsy.fingerprint.features import Group
+from kautopsy.model.base import to_json
+from kautopsy.model.crash import Crash, Frame, Kind, TextSpan
+from kautopsy.model.errors import UnreadableError
+from kautopsy.model.report import OopsDocument
+
+
+def crash(title: str, function: str = "foo", **more: object) -> Crash:
+    frames = (Frame(function=function),)
+    return Crash(kind=Kind.BUG, title=title, frames=frames, **more)  # type: ignore[arg-type]
+
+
+def reads(*crashes: Crash) -> Reader:
+    return lambda text: crashes if "BUG" in text else ()
+
+
+def never(text: str) -> Sequence[Crash]:
+    raise AssertionError("read again")
+
+
+def test_a_directory_of_logs_and_documents(tmp_path: Path) -> None:
+    (tmp_path / "host-1.log").write_text("BUG: a\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "host-2.json").write_text(to_json(OopsDocument(crashes=(crash("b"),))))
+    (tmp_path / "host-3.json").write_text(
+        f'{{"schema": "kautopsy.report/1", "crash": {to_json(crash("c"))}}}'
+    )
+    (tmp_path / ".hidden").write_text("BUG: no\n")
+    (tmp_path / "vmcore").write_bytes(b"KDUMP   \6\0\0\0")
+    known = read_corpus(tmp_path, reads(crash("a")))
+    assert sorted(k.id for k in known) == ["host-1", "host-2", "host-3"]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    rows = [
+        {"id": "a/1", "log": "BUG: a", "fix": "ignored"},
+        {"id": 2, "crash": {"kind": "bug", "title": "b", "frames": [{"function": "bar"}]}},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    known = read_corpus(path, reads(crash("a")))
+    assert [k.id for k in known] == ["a/1", "2"]
+    assert set(known[1].features.terms[Group.FRAMES]) == {"bar"}
+
+
+def test_a_log_without_a_known_crash_speaks_for_itself() -> None:
+    (known,) = read_source(b"some words about foo_bar+0x1/0x20\n", "x", reads())
+    assert known.exact is None
+    assert set(known.features.terms[Group.FUNCTIONS]) == {"foo_bar"}
+
+
+def test_only_the_lines_of_a_crash_are_its_own() -> None:
+    text = b"BUG: one\n first+0x1/0x2\nBUG: two\n second+0x1/0x2\n"
+    two = [
+        crash("one", text=TextSpan(first_line=1, last_line=2), corrupted=True),
+        crash("two", text=TextSpan(first_line=3, last_line=4)),
+    ]
+    first, second = read_source(text, "x", reads(*two))
+    assert set(first.features.terms[Group.FUNCTIONS]) == {"first"}
+    assert set(second.features.terms[Group.FUNCTIONS]) == {"second"}
+    (whole,) = read_source(text, "x", reads(*two), only_first=True)
+    assert whole.exact == second.exact
+
+
+def test_what_was_read_is_kept_until_the_corpus_changes(tmp_path: Path) -> None:
+    corpus, cache = tmp_path / "logs", tmp_path / "cache"
+    corpus.mkdir()
+    (corpus / "a.log").write_text("BUG: a\n")
+    first = read_corpus(corpus, reads(crash("a")), cache=cache)
+    assert read_corpus(corpus, never, cache=cache) == first
+    (corpus / "b.log").write_text("BUG: b\n")
+    assert len(read_corpus(corpus, reads(crash("a")), cache=cache)) == 2
+    for kept in cache.iterdir():
+        kept.write_bytes(b"damaged")
+    assert len(read_corpus(corpus, reads(crash("a")), cache=cache)) == 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"id": "x"', b'{"crash": null}', b'{"kind": "no such kind", "title": ""}', b'{"a":' * 5000],
+)
+def test_a_damaged_document_is_refused(raw: bytes) -> None:
+    with pytest.raises(UnreadableError, match="bad-document"):
+        read_source(raw, "x.json", reads())
+
+
+def test_bad_corpora_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="no-corpus"):
+        read_corpus(tmp_path / "none", reads())
+    with pytest.raises(UnreadableError, match="empty-corpus"):
+        read_corpus(tmp_path, reads())
+    (tmp_path / "c.jsonl").write_text('{"id": "a", "log": "x"}\nnot json\n')
+    with pytest.raises(UnreadableError, match="line 2"):
+        read_corpus(tmp_path / "c.jsonl", reads())
