@@ -1,0 +1,290 @@
+"""What belongs to one crash: its lines, and what was read out of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from kautopsy.model.crash import Frame
+from kautopsy.oops.facts import Facts
+from kautopsy.oops.frames import frames_in
+from kautopsy.oops.instruction import Instruction, instruction_in
+from kautopsy.oops.lines import Line
+from kautopsy.oops.registers import registers_in
+
+MAX_FRAMES = 4096
+"""Frames kept of one report: a runaway recursion prints its whole stack, and a hostile log more."""
+
+_STACK_HEAD = re.compile(
+    r"(?:[Cc]all [Tt]race|[Bb]acktrace|[Ss]tack [Bb]acktrace|Stack traceback|Last Breaking-Event-Address)"
+    r"(?: \(.{0,60}\))?:(?P<rest>.*)$"
+)
+_CALL_STACK = re.compile(r"(?:[Cc]all [Tt]race|[Bb]acktrace|Stack traceback)(?: \(.{0,60}\))?:")
+_SECTION = re.compile(r"(?!.*(?:linked in|Stack|Dump|dump|Code|Trace)[^:]*:$).{3,240}:$")
+_LOCK_DEPENDENCY = re.compile(r"[ \t]*-> #\d+")
+_NO_STACK = re.compile(r"\(stack is not available\)|stack is not available|<no backtrace>")
+_END = re.compile(
+    r"---\[ end (?:trace|Kernel panic)|^---\[ end|Rebooting in \d+ seconds|^\(XEN\) |^<<<<<+|^={60,}$"
+)
+_INTERRUPT = re.compile(
+    r"--- (?:interrupt|Exception|Interrupt)(?:: *[0-9a-f]+)? (?:at|\(|#\d).*?(?P<where>[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+.*)"
+)
+_CODE = re.compile(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
+_CODE_NEXT = re.compile(r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$")
+# Messages that come with a backtrace of their own, and are no crashes.
+_FOREIGN = re.compile(
+    r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing|vmalloc: allocation failure|page allocation failure"
+)
+
+
+@dataclass(slots=True)
+class Trace:
+    """One backtrace of a report.
+
+    :param head: the line that announces it (``Call Trace:``, ``Freed by task 12:``), "" if none
+    :param call: it is the stack of who ran into the trouble, as opposed to a sanitizer's memory of
+        who allocated and freed, or lockdep's chains
+    :param line: where its head stands in the body
+    :param torn: nothing but other text stood where frames should be
+    """
+
+    head: str
+    call: bool
+    line: int
+    frames: list[Frame] = field(default_factory=list)
+    unavailable: bool = False
+
+    def reliable(self) -> list[Frame]:
+        """The frames the kernel vouches for; all of them where it vouches for none."""
+        good = [frame for frame in self.frames if frame.reliable]
+        return good or self.frames
+
+
+class Body:
+    """The lines of one report, read as they come.
+
+    :param before: lines of the same caller before the first (a failed condition, a SysRq)
+    :param head: the line that names the crash
+    """
+
+    def __init__(self, head: Line, before: Sequence[Line] = ()) -> None:
+        self.head = head
+        self.before = tuple(before)
+        self.lines: list[Line] = [head]
+        self.traces: list[Trace] = []
+        self.facts = Facts()
+        self.registers: dict[str, int] = {}
+        self.instruction: Frame | None = None
+        self.later_instruction: Frame | None = None
+        self.user_fault = False
+        self.code = ""
+        self.panic: str | None = None
+        self.foreign_stack = False
+        self.disturbed: str | None = None
+        self.first_line = self.before[0].number if self.before else head.number
+        self.last_line = head.number
+        self.ended = False
+        self._current: Trace | None = None
+        self._section: tuple[str, int] | None = None
+        self._waiting: Instruction | None = None
+        self._in_code = False
+        self._bystander = False
+        for line in self.before:
+            self.facts.read(line.text)
+        self.facts.headline(head.text)
+        self._read_instruction(head.text)
+
+    @property
+    def quiet_lines(self) -> int:
+        """Lines since the last one that surely belonged to the report."""
+        return self.lines[-1].number - self.last_line
+
+    @property
+    def has_trace(self) -> bool:
+        """Whether a backtrace with a frame was read."""
+        return any(trace.frames for trace in self.traces)
+
+    def texts(self) -> list[str]:
+        """The texts of all lines from the head on."""
+        return [line.text for line in self.lines]
+
+    def window(self, count: int = 60) -> str:
+        """The first ``count`` lines, joined: where patterns over several lines look."""
+        return "\n".join(line.text for line in self.lines[:count])
+
+    def calls(self) -> list[Trace]:
+        """The backtraces of those who ran into the trouble, in order."""
+        found = [trace for trace in self.traces if trace.frames and trace.call]
+        return found or [trace for trace in self.traces if trace.frames]
+
+    def add(self, line: Line) -> None:
+        """Take in the next line."""
+        self.lines.append(line)
+        if self._read(line.text):
+            self.last_line = line.number
+
+    def extend(self, lines: Iterable[Line]) -> None:
+        """Take in several."""
+        for line in lines:
+            self.add(line)
+
+    def _read(self, text: str) -> bool:
+        if not text:
+            return False
+        if self._waiting is not None:
+            self._resume_instruction(text)
+        if _END.search(text):
+            ended = text.startswith("---[ end") or "---[ end" in text
+            if ended:
+                self.ended = True
+                self._current = None
+                self._section = None
+            return ended
+        if self._read_stack_head(text):
+            return True
+        if self._read_frames(text):
+            return True
+        if self._read_code(text):
+            return True
+        if self._read_instruction(text):
+            return True
+        found = self.facts.read(text)
+        found |= registers_in(text, self.registers)
+        if not found and (_SECTION.match(text) or _LOCK_DEPENDENCY.match(text)):
+            self._section = (text.strip(), len(self.lines) - 1)
+            if _LOCK_DEPENDENCY.match(text):
+                self._current = None
+        if _FOREIGN.search(text) and (not self.has_trace or "FAULT_INJECTION" in text):
+            self.foreign_stack = True
+        if "kthread stack dump" in text:
+            self._section = (text.strip(), len(self.lines) - 1)
+            self._bystander = True
+        return found
+
+    def _read_stack_head(self, text: str) -> bool:
+        match = _STACK_HEAD.search(text) if ":" in text else None
+        if match is None:
+            if _NO_STACK.search(text):
+                self._announce(text, call=False).unavailable = True
+                return True
+            return False
+        if "Breaking-Event" in text:
+            self._section = None
+            self._current = None
+            return True
+        call = _CALL_STACK.search(text) is not None
+        if not call:  # lockdep's `stack backtrace:`; `Call Trace:` follows on most architectures
+            self._announce(text, call=True)
+            return True
+        # kmemleak's `  backtrace (crc 1234):` and every `Call Trace:` of a report
+        self._announce(text, call=True)
+        self._read_frames(match["rest"])
+        return True
+
+    def _announce(self, text: str, *, call: bool) -> Trace:
+        # KASAN prints whose memory it was without `Call Trace:`, so a section's name says it.
+        trace = Trace(text.strip(), call and not self._bystander, len(self.lines) - 1)
+        self._bystander = False
+        self.traces.append(trace)
+        self._current = trace
+        self._section = None
+        return trace
+
+    def _read_frames(self, text: str) -> bool:
+        frames = frames_in(text)
+        if not frames:
+            inside = _INTERRUPT.search(text) if text.startswith("---") else None
+            if inside is None:
+                return False
+            frames = frames_in(inside["where"])
+            if not frames:
+                return False
+        if self._section is not None:
+            head, number = self._section
+            self._section = None
+            self._current = Trace(head, not _remembered(head), number)
+            self.traces.append(self._current)
+        elif self._current is None:
+            if self.ended:
+                return True
+            self._current = Trace("", True, len(self.lines) - 1)
+            self.traces.append(self._current)
+        for frame in frames:
+            if frame.function is not None and frame.function.startswith("should_fail"):
+                self.foreign_stack = True
+            stack = self._current.frames
+            if len(stack) < MAX_FRAMES:
+                stack.append(frame)
+        return True
+
+    def _read_code(self, text: str) -> bool:
+        match = _CODE.search(text) if ":" in text else None
+        if match is not None:
+            self._in_code = not self.code
+            if self._in_code:
+                self.code = match["bytes"].strip()
+            return True
+        if self._in_code:
+            if _CODE_NEXT.match(text) and len(self.code) < 4096:
+                self.code += " " + text.strip()
+                return True
+            self._in_code = False
+        return False
+
+    def _read_instruction(self, text: str) -> bool:
+        found = instruction_in(text)
+        if found is None:
+            return False
+        if found.waits:
+            self._waiting = found
+        self._place(found, text)
+        registers_in(text, self.registers)
+        return True
+
+    def _place(self, found: Instruction, text: str) -> None:
+        running = self._current is not None and bool(self._current.frames)
+        if found.user:
+            if not running and self.instruction is None:
+                self.user_fault = True
+            return
+        if found.frame.function is None and self.instruction is not None and not running:
+            return
+        if running and not self.ended:
+            # The registers of an interrupted context stand in the middle of its stack: the frame
+            # after them is printed as a guess (`? `) or not at all.
+            if self.later_instruction is None:
+                self.later_instruction = found.frame
+            if found.frame.function and self._current is not None and re.search(r"IP: *00?\d0:", text):
+                self._current.frames.append(found.frame)
+        elif self.instruction is None or self.instruction.function is None:
+            self.instruction = found.frame
+
+    def _resume_instruction(self, text: str) -> None:
+        waiting = self._waiting
+        self._waiting = None
+        frames = frames_in(" " + text.lstrip())
+        if waiting is None or not frames:
+            return
+        named = frames[0]
+        if self.instruction is not None and self.instruction.function is None:
+            self.instruction = Frame(
+                function=named.function,
+                offset=named.offset,
+                size=named.size,
+                module=named.module,
+                address=waiting.frame.address,
+            )
+
+
+def _remembered(head: str) -> bool:
+    """A stack out of a sanitizer's or lockdep's memory, not of who runs now."""
+    return bool(
+        re.match(
+            r"(?:Allocated|Freed|Last potentially|Second to last|Uninit was|allocated by|freed by|"
+            r"Local variable|Bytes? |hardirqs |softirqs |-> #|.*(?:irq event|ON-W|ON-R| at:$)|"
+            r"(?:the )?(?:existing|shortest|second|SOFTIRQ|HARDIRQ)|page last|Object |INFO: (?:Alloc|Freed))",
+            head,
+        )
+    )
+

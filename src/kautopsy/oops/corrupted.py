@@ -1,0 +1,63 @@
+"""Whether a report can be trusted, and if not, why."""
+
+from __future__ import annotations
+
+import re
+
+from kautopsy.oops.body import Body
+from kautopsy.oops.families.base import Name
+
+_STACK_START = re.compile(
+    r"Call [Tt]race:|Allocated:|Allocated by task \d+:|Freed:|Freed by task \d+:|(?<!k) backtrace:|^Backtrace:"
+)
+_FRAME = re.compile(
+    r"\+0x[0-9a-f]+/0x[0-9a-f]+|\+[0-9a-f]+/0x|\[inline\]|from \[<[0-9a-f]+>\]|\(stack is not available\)|^\s*\[<[0-9a-f]+>\]|^\s*\(?\[<[0-9a-f]{8,16}>\]"
+)
+_LINES_TO_A_FRAME = 15
+_FEW_LINES = 4
+
+
+def why_corrupted(body: Body, name: Name) -> str | None:
+    """The first reason not to believe the report; None if it looks whole."""
+    if body.head.torn and name.needs_trace:
+        return "another message was printed into the middle of the first line"
+    if name.corrupted is not None:
+        return name.corrupted
+    if body.disturbed is not None and name.needs_trace:
+        return body.disturbed
+    if not name.needs_trace:
+        return None
+    if not body.has_trace:
+        if body.instruction is not None and body.instruction.function and body.ended:
+            return None
+        return "no backtrace: the log ends or goes on with something else before it"
+    if body.instruction is None or body.instruction.function is None:
+        calls = body.calls()
+        guessed = not any(frame.reliable for frame in calls[0].frames)
+        if guessed and body.instruction is not None:
+            return "the instruction pointer is wild, and no frame of the backtrace is vouched for"
+    if body.foreign_stack:
+        return "the backtrace of an injected failure stands in the middle of the report"
+    return _stack_without_frames(body)
+
+
+def _stack_without_frames(body: Body) -> str | None:
+    # Text of other programs on the console has no time stamp where the kernel's has.
+    stamped = body.head.time is not None
+    lines = [line for line in body.lines[:4000] if not stamped or line.time is not None]
+    for index, line in enumerate(lines):
+        if not _STACK_START.search(line.text):
+            continue
+        rest = lines[index + 1 : index + 1 + _LINES_TO_A_FRAME]
+        if len(lines) - index < _FEW_LINES and index == len(lines) - 1:
+            return "the log ends where a backtrace begins"
+        for follower in rest:
+            if _STACK_START.search(follower.text):
+                return "a backtrace has no frames"
+            if _FRAME.search(follower.text):
+                break
+        else:
+            return "a backtrace has no frames"
+        if line.text.startswith("Call") and index > 60:
+            break
+    return None

@@ -1,0 +1,124 @@
+"""A log's crashes: what the rest of kautopsy asks this room for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from kautopsy.fingerprint import fingerprint
+from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
+from kautopsy.oops.corrupted import why_corrupted
+from kautopsy.oops.families import Name
+from kautopsy.oops.reading import lines_of
+from kautopsy.oops.scan import regions
+from kautopsy.oops.splitter import Report, Splitter
+from kautopsy.oops.titles import cut
+
+_CHAINED = {
+    "warning": Trigger.PANIC,
+}
+
+
+def read_crashes(
+    stream: BinaryIO, *, on_progress: Callable[[int], None] | None = None
+) -> Iterator[Crash]:
+    """The crashes in ``stream``, in the order in which they end; memory stays flat.
+
+    :param stream: any console, dmesg, syslog, journal or pstore text
+    :param on_progress: called with the number of bytes read so far
+    """
+    for report, crash in read_reports(stream, on_progress=on_progress):
+        del report
+        yield crash
+
+
+def read_reports(
+    stream: BinaryIO, *, on_progress: Callable[[int], None] | None = None
+) -> Iterator[tuple[Report, Crash]]:
+    """As :func:`read_crashes`, each with the report it was read from."""
+    splitter = Splitter()
+    for region in regions(stream, on_progress=on_progress):
+        if not region.adjoins:
+            for report in splitter.finish():
+                yield report, _crash(report)
+            splitter.forget()
+        for line in lines_of(region.data, region.first_line):
+            for report in splitter.feed(line):
+                yield report, _crash(report)
+    for report in splitter.finish():
+        yield report, _crash(report)
+
+
+def read_text(text: str) -> list[Crash]:
+    """The crashes in ``text``."""
+    return list(read_crashes(io.BytesIO(text.encode("utf-8", "surrogateescape"))))
+
+
+def _crash(report: Report) -> Crash:
+    body = report.body
+    name = report.family.parse(report.match, body)
+    reason = why_corrupted(body, name)
+    facts = body.facts
+    calls = body.calls()
+    frames = tuple(calls[0].frames) if calls else ()
+    title, titles = _titles(report, name)
+    instruction = body.instruction
+    if instruction is None and not body.user_fault and name.kind in _INTERRUPTED:
+        instruction = body.later_instruction
+    crash = Crash(
+        kind=name.kind,
+        title=title,
+        titles=titles,
+        trigger=_trigger(report, name),
+        corrupted=reason is not None,
+        corrupted_reason=reason,
+        cpu=facts.cpu,
+        task=facts.task,
+        instruction=instruction if instruction is not None and _known(instruction) else None,
+        frames=frames,
+        registers=body.registers,
+        modules=tuple(dict.fromkeys(facts.modules)),
+        tainted=facts.tainted or (),
+        release=facts.release or report.release,
+        hardware=facts.hardware,
+        text=TextSpan(
+            first_line=(report.prelude.body if report.prelude else body).first_line,
+            last_line=max(body.last_line, body.head.number),
+        ),
+    )
+    return _with_fingerprint(crash)
+
+
+_INTERRUPTED = {
+    Kind.SOFT_LOCKUP,
+    Kind.HARD_LOCKUP,
+    Kind.RCU_STALL,
+    Kind.HARDWARE_NMI,
+    Kind.OPERATOR_NMI,
+    Kind.MACHINE_CHECK,
+}
+
+
+def _known(frame: object) -> bool:
+    return getattr(frame, "function", None) is not None or getattr(frame, "address", None) is not None
+
+
+def _trigger(report: Report, name: Name) -> Trigger | None:
+    if name.trigger is not None:
+        return name.trigger
+    return Trigger.PANIC if report.body.panic else None
+
+
+def _titles(report: Report, name: Name) -> tuple[str, tuple[str, ...]]:
+    others = list(name.titles)
+    if report.prelude is not None:
+        others.append(report.prelude.family.parse(report.prelude.match, report.prelude.body).title)
+    title = cut(name.title)
+    return title, tuple(dict.fromkeys(cut(o) for o in others if cut(o) != title))
+
+
+def _with_fingerprint(crash: Crash) -> Crash:
+    import msgspec
+
+    return msgspec.structs.replace(crash, fingerprint=fingerprint(crash))

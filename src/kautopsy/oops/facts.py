@@ -1,0 +1,169 @@
+"""What a report says beside its backtrace: CPU, task, taint, release, hardware, modules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from kautopsy.model.crash import TaskRef
+from kautopsy.oops.taint import taint_in
+
+_NUMBER = r"-?\d{1,10}"
+# dump_stack_print_info (lib/dump_stack.c): since 3.9 `CPU: 1 PID: 2 Comm: sh`, since 6.10 with UID
+_CPU_PID_COMM = re.compile(
+    rf"CPU:[ \t]*(?P<cpu>{_NUMBER})[ \t]+(?:UID:[ \t]*\d+[ \t]+)?PID:[ \t]*(?P<pid>{_NUMBER})[ \t]+Comm:[ \t](?P<rest>.*)"
+)
+# before 3.9 `Pid: 21606, comm: sh Tainted: ...`; 2.6.18 without a comm's taint behind a comma
+_PID_COMM = re.compile(rf"Pid:[ \t]*(?P<pid>{_NUMBER}),[ \t]*comm:[ \t](?P<rest>.*)")
+_COMM_END = re.compile(
+    r"[ \t]*(?:Kdump: loaded[ \t]*)?(?:Tainted:|Not tainted)[ \t]*(?P<rest>.*)$|[ \t]+Kdump: loaded"
+)
+_RELEASE = re.compile(r"(?:^|[\s(\-])(?P<release>\d\.\d{1,3}\.?[\w.+~@-]*)(?:[ \t]|\)|$)")
+# 2.6 on i386: `EFLAGS: 00010246   (2.6.6) `
+_RELEASE_2_6 = re.compile(r"(?:EFLAGS|eflags):[ \t]*[0-9a-f]{8}[ \t]+\((?P<release>\d[\w.+~-]*)")
+_LINUX_VERSION = re.compile(r"Linux version (?P<release>\d[\w.+~@-]*)")
+_HARDWARE = re.compile(r"(?:Hardware|Machine)[ \t]name:[ \t]*(?P<name>.*?)[ \t]*$")
+_PROCESS = re.compile(
+    rf"Process[ \t](?P<comm>.{{1,40}}?)[ \t]*\(pid:[ \t]*(?P<pid>{_NUMBER})(?:,|\))"
+)
+_ON_CPU = re.compile(rf"(?:^CPU[ \t]|CPU:[ \t]+|CPU#|[Cc]pu[ \t]|on CPU[ \t]?)(?P<cpu>\d{{1,5}})\b")
+_TASK = re.compile(rf"\b(?:by task|by|comm:?)[ \t](?P<comm>[^\s].{{0,30}}?)[/](?P<pid>{_NUMBER})\b")
+_HUNG = re.compile(
+    rf"INFO: task (?P<comm>.{{1,64}}):(?P<pid>{_NUMBER}) (?:blocked|can't die|<.{{1,40}}> blocked)"
+)
+_LOCKUP = re.compile(rf"CPU#(?P<cpu>\d+) stuck for .*?\[(?P<comm>.{{1,64}}?):(?P<pid>{_NUMBER})\]")
+_WARN_HEAD = re.compile(rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>{_NUMBER}) at ")
+_WARN_TAIL = re.compile(rf", CPU#(?P<cpu>\d+): (?P<comm>.+)/(?P<pid>{_NUMBER})$")
+_MODULES = re.compile(r"Modules linked in:(?P<list>.*)$")
+_MODULE = re.compile(r"(?P<name>[A-Za-z0-9]\w*)(?:\([^)\s]{0,12}\))*(?:\([^)\s]{0,12})?,?")
+_UNLOADED = re.compile(r"[ \t]*\[last unloaded:.*")
+
+
+@dataclass(slots=True)
+class Facts:
+    """Grows line by line; the first word on anything counts."""
+
+    cpu: int | None = None
+    task: TaskRef | None = None
+    tainted: tuple[str, ...] | None = None
+    release: str | None = None
+    hardware: str | None = None
+    modules: list[str] = field(default_factory=list)
+    _in_modules: bool = False
+    _modules_done: bool = False
+
+    def read(self, text: str) -> bool:
+        """Take in one line; whether there was a fact on it."""
+        if self._in_modules:
+            if self._continue_modules(text):
+                return True
+            self._in_modules = False
+        found = False
+        if "odules linked in" in text and not self._modules_done:
+            match = _MODULES.search(text)
+            if match is not None:
+                self._modules_done = True
+                self._in_modules = "[last unloaded" not in text
+                self._add_modules(match["list"])
+                return True
+        if "ainted" in text:
+            found |= self._taint(text)
+        if "id:" in text or "PID:" in text or "comm" in text or "Comm" in text:
+            found |= self._task(text)
+        if self.hardware is None and "ame:" in text:
+            match = _HARDWARE.search(text)
+            if match is not None:
+                self.hardware = match["name"]
+                return True
+        if self.release is None and ("ersion" in text or "LAGS" in text or "lags" in text):
+            match = _RELEASE_2_6.search(text) or _LINUX_VERSION.search(text)
+            if match is not None:
+                self.release = match["release"]
+        if self.cpu is None and ("CPU" in text or "cpu" in text):
+            match = re.match(r"[ \t]*CPU:?[ \t]+(\d+)[ \t]*$", text) or re.search(
+                r"(?:CPU#|\bCPU: ?|on CPU ?|on cpu )(\d{1,5})\b", text
+            )
+            if match is not None:
+                self.cpu = int(match[1])
+                found = True
+        if self.task is None and "/" in text:
+            match = _TASK.search(text)
+            if match is not None:
+                self.task = TaskRef(pid=int(match["pid"]), comm=match["comm"].strip())
+        return found
+
+    def headline(self, text: str) -> None:
+        """Take in the line that names the crash, which knows its victim best."""
+        for pattern in (_HUNG, _LOCKUP, _WARN_HEAD, _WARN_TAIL):
+            match = pattern.search(text)
+            if match is None:
+                continue
+            groups = match.groupdict()
+            if groups.get("cpu"):
+                self.cpu = int(groups["cpu"])
+            if groups.get("comm"):
+                self.task = TaskRef(pid=int(groups["pid"]), comm=groups["comm"])
+            return
+        self.read(text)
+
+    def _taint(self, text: str) -> bool:
+        letters = taint_in(text)
+        if letters is None:
+            return False
+        if self.tainted is None:
+            self.tainted = letters
+        if self.release is None:
+            behind = re.split(r"ainted(?::[A-Z \-]*)?", text, maxsplit=1)[1]
+            match = _RELEASE.search(behind)
+            if match is not None:
+                self.release = match["release"].rstrip(".")
+            else:  # lockdep: `5.4.0-rc1 #3 Not tainted`
+                match = re.match(r"[ \t]*(\d\.\d{1,3}[\w.+~@-]*) #", text)
+                if match is not None:
+                    self.release = match[1]
+        return True
+
+    def _task(self, text: str) -> bool:
+        match = _CPU_PID_COMM.search(text)
+        if match is None:
+            match = _PID_COMM.search(text)
+        if match is not None:
+            rest = match["rest"]
+            end = _COMM_END.search(rest)
+            comm = rest[: end.start()] if end is not None else rest
+            if self.cpu is None and "cpu" in match.groupdict():
+                self.cpu = int(match["cpu"])
+            if self.task is None:
+                self.task = TaskRef(pid=int(match["pid"]), comm=comm.strip()[:64])
+            if self.release is None and end is not None and end["rest"]:
+                release = _RELEASE.search(" " + end["rest"])
+                if release is not None:
+                    self.release = release["release"].rstrip(".")
+            return True
+        match = _PROCESS.search(text)
+        if match is not None and self.task is None:
+            self.task = TaskRef(pid=int(match["pid"]), comm=match["comm"])
+            return True
+        return False
+
+    def _continue_modules(self, text: str) -> bool:
+        """A list that the console, netconsole or a mailer wrapped goes on with names alone."""
+        words = text.split("[last unloaded", 1)[0].split()
+        if not words and "[last unloaded" not in text:
+            return False
+        if not all(_MODULE.fullmatch(word) for word in words):
+            return False
+        if words and words[0] in ("CPU", "Pid", "Call", "Process", "NIP", "task"):
+            return False
+        if self.modules and words and text[:1] not in " \t" and len(words) > 1:
+            pass
+        self._add_modules(text)
+        if "[last unloaded" in text:
+            self._in_modules = False
+        return True
+
+    def _add_modules(self, text: str) -> None:
+        for word in _UNLOADED.sub("", text).split():
+            match = _MODULE.match(word)
+            if match is not None:
+                self.modules.append(match["name"])

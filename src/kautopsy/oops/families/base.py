@@ -1,0 +1,130 @@
+"""How a family of reports is declared.
+
+A family is a function under :func:`report`: a pattern for the line that names the crash, and what
+to make of the body behind it. Patterns are searched in the cleaned text of a line, families in the
+order in which their modules are imported; the first that matches counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from kautopsy.model.crash import Frame, Kind, Trigger
+from kautopsy.oops.body import Body
+from kautopsy.oops.titles import first_named, guilty, is_skipped, plain
+
+ANY = frozenset({"*"})
+FUNCTION = r"(?P<function>[A-Za-z_.$][\w.$]*)(?:\+(?:0x)?[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
+AT_FUNCTION = (
+    r"at:[ \t]*(?:\[<[0-9a-f]*>\][ \t]*|\[\][ \t]*)?(?P<function>[A-Za-z_.$][\w.$]*)\+(?:0x)?[0-9a-f]+/"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """What a report is.
+
+    :param needs_trace: without a backtrace the report is not whole
+    :param corrupted: why it cannot be trusted, as far as its own words show
+    """
+
+    kind: Kind
+    title: str
+    titles: tuple[str, ...] = ()
+    trigger: Trigger | None = None
+    needs_trace: bool = True
+    corrupted: str | None = None
+
+
+Parse = Callable[["re.Match[str]", Body], Name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One family of reports.
+
+    :param detail_of: families whose report this line continues while it has no backtrace yet
+    :param takes_over: families that this line, coming before their backtrace, says better
+    :param aftermath: panic reasons that only end an earlier report
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    parse: Parse
+    detail_of: frozenset[str] = frozenset()
+    takes_over: frozenset[str] = frozenset()
+    aftermath: re.Pattern[str] | None = None
+
+
+FAMILIES: list[Family] = []
+
+
+def report(
+    name: str,
+    pattern: str,
+    *,
+    detail_of: Iterable[str] = (),
+    takes_over: Iterable[str] = (),
+    aftermath: str | None = None,
+) -> Callable[[Parse], Parse]:
+    """Declare the family ``name``."""
+
+    def declare(parse: Parse) -> Parse:
+        FAMILIES.append(
+            Family(
+                name=name,
+                pattern=re.compile(pattern),
+                parse=parse,
+                detail_of=frozenset(detail_of),
+                takes_over=frozenset(takes_over),
+                aftermath=re.compile(aftermath) if aftermath else None,
+            )
+        )
+        return parse
+
+    return declare
+
+
+def in_function(title: str, function: str | None) -> str:
+    """``title in function``, or ``title`` alone where no function is known."""
+    return f"{title} in {function}" if function else title
+
+
+def at_instruction(body: Body, *skip: re.Pattern[str]) -> str | None:
+    """Who executed: the instruction pointer's function, or whom it served."""
+    if body.instruction is not None and body.instruction.function is not None:
+        name = plain(body.instruction.function)
+        if not is_skipped(name) and not any(pattern.search(name) for pattern in skip):
+            return name
+    return on_stack(body, *skip)
+
+
+def on_stack(body: Body, *skip: re.Pattern[str], trace: int = 0) -> str | None:
+    """The first function of the report's stack that a title can name."""
+    frames = stack(body, trace)
+    found = guilty(frames, *skip)
+    if found is not None or not skip:
+        return found or first_named(frames)
+    return guilty(frames) or first_named(frames)
+
+
+def stack(body: Body, trace: int = 0) -> list[Frame]:
+    """The reliable frames of the report's ``trace``-th stack; empty if there is none."""
+    calls = body.calls()
+    return calls[min(trace, len(calls) - 1)].reliable() if calls else []
+
+
+def said_or_stacked(function: str | None, body: Body, *skip: re.Pattern[str]) -> str | None:
+    """``function``, which the report's own headline names, or whom it served."""
+    if function:
+        name = plain(function)
+        if not is_skipped(name) and not any(pattern.search(name) for pattern in skip):
+            return name
+    return on_stack(body, *skip) or (plain(function) if function else None)
+
+
+def skip(*patterns: str) -> re.Pattern[str]:
+    """Patterns (searched) of functions that this family never names."""
+    return re.compile("|".join(patterns))

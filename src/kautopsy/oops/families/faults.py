@@ -1,0 +1,274 @@
+"""Processor exceptions in the kernel: page faults, protection faults, traps; every architecture."""
+
+from __future__ import annotations
+
+import re
+
+from kautopsy.model.crash import Kind, Trigger
+from kautopsy.oops.body import Body
+from kautopsy.oops.families.base import Name, at_instruction, in_function, on_stack, report
+
+_POISON = re.compile(r"6b6b6b6b|5a5a5a5a")
+"""SLUB's and SLAB's POISON_FREE and POISON_INUSE (include/linux/poison.h)."""
+
+_SYSRQ = re.compile(r"sysrq_handle_crash")
+_EXECUTE = re.compile(
+    r"kernel tried to execute|unable to execute|execution of user|instruction fetch|PC at user|"
+    r"supervisor instruction fetch"
+)
+
+
+def is_sysrq(body: Body) -> bool:
+    """sysrq-c wrote to NULL until 8341f2f222d7 ("sysrq: Use panic() to force a crash", v4.20)."""
+    instruction = body.instruction
+    if instruction is not None and instruction.function == "sysrq_handle_crash":
+        return True
+    return any(f.function == "sysrq_handle_crash" for t in body.calls() for f in t.frames[:12])
+
+
+def _asked_for(body: Body, seen: str) -> Name:
+    return Name(
+        kind=Kind.OPERATOR_SYSRQ,
+        title="sysrq: crash asked for in sysrq_handle_crash",
+        titles=(seen, "SysRq : Trigger a crash"),
+        trigger=Trigger.SYSRQ,
+        needs_trace=False,
+    )
+
+
+def _fault(body: Body, title: str, kind: Kind, *others: str) -> Name:
+    function = at_instruction(body)
+    name = in_function(title, function)
+    if is_sysrq(body):
+        return _asked_for(body, name)
+    return Name(
+        kind=kind,
+        title=name,
+        titles=tuple(in_function(other, function) for other in others),
+        trigger=Trigger.OOPS,
+    )
+
+
+@report(
+    "page-fault",
+    # arch/x86/mm/fault.c show_fault_oops; arch/powerpc/mm/fault.c bad_page_fault; arm(64), riscv,
+    # mips, loongarch, s390: die_kernel_fault, do_no_context
+    r"(?:BUG: )?\b[Uu]nable to handle (?:kernel )?(?:NULL pointer dereference|paging request|page fault for|"
+    r"access to user|access|data access|instruction fetch|read|write|execute|execution|pointer dereference|"
+    r"unaligned|unknown fault|hypervisor)"
+    r"|BUG: [Kk]ernel NULL pointer dereference|[Uu]nable to handle kernel|BUG: [Uu]nable to handle\b",
+    detail_of=("sysrq",),
+)
+def _page_fault(match: re.Match[str], body: Body) -> Name:
+    window = "\n".join(body.texts()[:8])
+    headline = body.head.text[match.start() :]
+    if "NULL pointer dereference" in headline:
+        return _fault(
+            body,
+            "BUG: unable to handle kernel NULL pointer dereference",
+            Kind.NULL_DEREFERENCE,
+            "BUG: kernel NULL pointer dereference",
+        )
+    kind = Kind.BAD_POINTER
+    if _POISON.search(headline):
+        kind = Kind.USE_AFTER_FREE
+    elif _EXECUTE.search(window):
+        kind = Kind.EXEC_FAULT
+    elif re.search(r"address:? (?:0x)?0{4,13}[0-9a-f]{1,3}\b", headline):
+        kind = Kind.NULL_DEREFERENCE
+    elif "stack depth" in window or "guard page" in window:
+        kind = Kind.STACK_OVERFLOW
+    name = _fault(body, "BUG: unable to handle kernel paging request", kind)
+    if re.search(r"handle(?: kernel)?\W*$", body.head.text):
+        # Up to 4.x the line was two printk calls, and another CPU's text can come between them.
+        return Name(
+            kind=name.kind,
+            title="BUG: unable to handle kernel",
+            titles=(name.title,),
+            trigger=name.trigger,
+            corrupted="the line that says what could not be handled is torn",
+        )
+    return name
+
+
+@report(
+    "general-protection",
+    r"general protection fault(?:, (?:probably|maybe)[^:]*| at [^:]*)?: [0-9a-f]{4}\b"
+    r"|(?:Oops: )?general protection fault, (?:probably|maybe|kernel)\b"
+    r"|^(?:.* )?general protection fault: *$|(?<!traps: )general protection fault: maybe",
+    detail_of=("sysrq",),
+)
+def _general_protection(match: re.Match[str], body: Body) -> Name:
+    poisoned = _POISON.search(body.head.text)
+    kind = Kind.USE_AFTER_FREE if poisoned else Kind.BAD_POINTER
+    return _fault(body, "general protection fault", kind)
+
+
+@report("divide", r"divide error: [0-9a-f]{0,4}|Oops: divide error|Division by zero in kernel|Oops - divide")
+def _divide(match: re.Match[str], body: Body) -> Name:
+    return _fault(body, "divide error", Kind.DIVIDE_ERROR)
+
+
+@report(
+    "double-fault",
+    # arch/x86/kernel/traps.c exc_double_fault, doublefault_32.c
+    r"PANIC: double fault|^(?:Oops: )?double fault: [0-9a-f]{4}|Double fault: [0-9a-f]|BUG: double fault",
+    detail_of=("stack-overflow", "double-fault"),
+)
+def _double_fault(match: re.Match[str], body: Body) -> Name:
+    name = _fault(body, "PANIC: double fault", Kind.DOUBLE_FAULT, "double fault")
+    # The stack is often what is broken: the registers are what one gets.
+    return Name(
+        kind=name.kind,
+        title=name.title,
+        titles=name.titles,
+        trigger=name.trigger,
+        needs_trace=body.instruction is None or body.has_trace,
+    )
+
+
+@report(
+    "stack-overflow",
+    r"BUG: (?:TASK |\w+ )?stack guard page was hit at|kernel stack overflow \(|Insufficient stack space to handle exception"
+    r"|Kernel stack overflow in process|Thread overran stack, or stack corrupted|BUG: stack overflow|do_IRQ: stack overflow"
+    r"|kernel stack overflow, low stack|Kernel stack overflow\.",
+)
+def _stack_overflow(match: re.Match[str], body: Body) -> Name:
+    title = "BUG: stack guard page was hit" if "guard page" in body.head.text else "kernel stack overflow"
+    name = _fault(body, title, Kind.STACK_OVERFLOW, "PANIC: double fault")
+    return Name(
+        kind=name.kind,
+        title=name.title,
+        titles=name.titles,
+        trigger=name.trigger,
+        needs_trace=body.instruction is None,
+    )
+
+
+@report("stack-segment", r"stack segment: [0-9a-f]{4}|Oops: stack segment")
+def _stack_segment(match: re.Match[str], body: Body) -> Name:
+    return _fault(body, "stack segment fault", Kind.BAD_POINTER)
+
+
+@report(
+    "control-flow",
+    r"CFI failure (?:at|\()|Missing ENDBR: |traps: Missing ENDBR|Oops: control protection|Unexpected #CP",
+)
+def _control_flow(match: re.Match[str], body: Body) -> Name:
+    said = re.search(r"(?:at|ENDBR:) (?:\[<\w+>\] )?([A-Za-z_][\w.]*)\+0x", body.head.text)
+    if said and not body.has_trace and body.instruction is None:
+        return Name(kind=Kind.EXEC_FAULT, title=f"CFI failure in {said[1]}", trigger=Trigger.OOPS)
+    return _fault(body, "CFI failure", Kind.EXEC_FAULT)
+
+
+@report(
+    "invalid-opcode",
+    r"invalid opcode: [0-9a-f]{4}|Oops: invalid opcode|Oops - undefined instruction|illegal operation: [0-9a-f]{4} ilc"
+    r"|Oops - illegal instruction|Reserved instruction in kernel code",
+    detail_of=("bug", "control-flow", "list", "usercopy", "slab"),
+)
+def _invalid_opcode(match: re.Match[str], body: Body) -> Name:
+    return _fault(body, "invalid opcode", Kind.INVALID_OPCODE)
+
+
+@report(
+    "trap",
+    # arch/arm/mm/fault.c, arch/arm/mm/alignment.c; arch/x86/kernel/traps.c; s390, mips, alpha, sparc
+    r"Unhandled fault: (?P<fault>[^(]+?) \(0x|Alignment trap: (?!.*user)|Unhandled prefetch abort: |Bad mode in (?P<mode>.+?) handler"
+    r"|Unhandled kernel unaligned access|Kernel bug detected|Break instruction in kernel code|Trap instruction in kernel code"
+    r"|addressing exception: [0-9a-f]{4} ilc|(?:protection|specification|data|operand|monitor event) exception: [0-9a-f]{4} ilc"
+    r"|(?:int3|alignment check|segment not present|invalid TSS|coprocessor segment overrun|bounds|simd exception|overflow|SIMD): 0000 \[#\d"
+    r"|(?:fixed point divide exception|translation specification exception): [0-9a-f]{4} ilc|SError Interrupt on CPU"
+    r"|Machine check in kernel mode|Unable to handle kernel",
+)
+def _trap(match: re.Match[str], body: Body) -> Name:
+    text = body.head.text
+    groups = match.groupdict()
+    kind = Kind.BAD_POINTER
+    title = " ".join(match.group().split(":")[0].split())
+    if groups.get("fault"):
+        title = "Unhandled fault"
+    elif "Alignment trap" in text:
+        title = "Alignment trap"
+    elif "SError" in text:
+        title, kind = "SError Interrupt", Kind.MACHINE_CHECK
+    elif "Kernel bug detected" in text:
+        title, kind = "kernel BUG", Kind.BUG
+    elif "divide" in text:
+        kind = Kind.DIVIDE_ERROR
+    elif "int3" in text or "Break" in text or "Trap inst" in text:
+        kind = Kind.INVALID_OPCODE
+    return _fault(body, title, kind)
+
+
+@report(
+    "internal-error",
+    # arch/arm/kernel/traps.c, arch/arm64/kernel/traps.c: __die
+    r"Internal error: (?P<what>[^:\[]+?)(?:: [0-9a-f]+)?(?: \[#(?P<n>\d+)\])",
+    detail_of=("page-fault", "bug", "trap", "stack-overflow", "undefined", "list", "usercopy", "slab", "control-flow"),
+)
+def _internal_error(match: re.Match[str], body: Body) -> Name:
+    what = match["what"].strip()
+    if "BUG" in what:
+        return _fault(body, "kernel BUG", Kind.BUG)
+    if "undefined instruction" in what or "illegal" in what:
+        return _fault(body, f"Internal error: {what}", Kind.INVALID_OPCODE)
+    if what.startswith("Oops"):
+        return _head_lost(body, f"Internal error: {what}")
+    kind = Kind.MACHINE_CHECK if "SError" in what or "external abort" in what else Kind.BAD_POINTER
+    return _fault(body, f"Internal error: {what}", kind)
+
+
+@report(
+    "oops",
+    # __die of x86 (`Oops: 0002 [#1] SMP`), powerpc (`Oops: Kernel access of bad area, sig: 11 [#1]`),
+    # s390, mips, riscv (`Oops [#1]`), loongarch
+    r"\bOops: (?P<what>[^\[]{1,80}?)\[#(?P<n>\d+)\]|\bOops(?P<bare> - [\w ]+|\[#\d+\]| )?\[?#\d+\]|^Oops: [0-9a-f]{4,16}\b",
+    detail_of=(
+        "page-fault general-protection bug double-fault stack-overflow trap invalid-opcode sysrq slab list usercopy control-flow "
+        "machine-check divide internal-error undefined"
+    ).split(),
+)
+def _oops(match: re.Match[str], body: Body) -> Name:
+    groups = match.groupdict()
+    what = (groups.get("what") or "").strip().rstrip(",")
+    window = "\n".join(body.texts()[:12])
+    if "sig: 5" in what and "Exception in kernel mode" in what:
+        return _fault(body, "kernel BUG", Kind.BUG, f"Oops: {what}")
+    if "bad area" in what or "access" in what:
+        kind = Kind.NULL_DEREFERENCE if re.search(r"DAR: 0{13}", window) else Kind.BAD_POINTER
+        return _fault(body, "Oops: Kernel access of bad area", kind)
+    if "Machine check" in what:
+        return _fault(body, "Oops: Machine check", Kind.MACHINE_CHECK)
+    if "illegal instruction" in what or "opcode" in what:
+        return _fault(body, "invalid opcode", Kind.INVALID_OPCODE)
+    if "stack" in what:
+        return _fault(body, "kernel stack overflow", Kind.STACK_OVERFLOW)
+    if "BUG" in what:
+        return _fault(body, "kernel BUG", Kind.BUG)
+    if re.match(r"[0-9a-f]{4,}", what) is None and what:
+        return _fault(body, f"Oops: {what}", Kind.BAD_POINTER)
+    return _head_lost(body, "Oops")
+
+
+def _head_lost(body: Body, title: str) -> Name:
+    """The line that said what happened is gone; registers may still tell."""
+    kind = Kind.UNKNOWN
+    address = body.registers.get("cr2", body.registers.get("badv", body.registers.get("dar")))
+    if address is not None:
+        kind = Kind.NULL_DEREFERENCE if address < 4096 else Kind.BAD_POINTER
+    function = at_instruction(body)
+    name = in_function(title, function)
+    if is_sysrq(body):
+        return _asked_for(body, name)
+    return Name(kind=kind, title=name, trigger=Trigger.OOPS)
+
+
+@report("exec-fault", r"kernel tried to execute (?:NX-protected|user) page|unable to execute userspace code")
+def _exec_head_lost(match: re.Match[str], body: Body) -> Name:
+    function = at_instruction(body) or on_stack(body)
+    return Name(
+        kind=Kind.EXEC_FAULT,
+        title=in_function("BUG: unable to handle kernel paging request", function),
+        trigger=Trigger.OOPS,
+    )

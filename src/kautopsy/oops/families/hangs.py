@@ -1,0 +1,139 @@
+"""Watchdogs: soft and hard lockups, RCU stalls, hung tasks, workqueue stalls, endless waits."""
+
+from __future__ import annotations
+
+import re
+
+from kautopsy.model.crash import Kind, Trigger
+from kautopsy.oops.body import Body
+from kautopsy.oops.families.base import Name, at_instruction, in_function, report, skip, stack
+from kautopsy.oops.titles import hung, plain, stall
+
+_TICK = skip(
+    "apic_timer_interrupt", "^rcu_", "rcu_(?:sched|preempt|check|dump)", "nmi", "backtrace", "watchdog", "hrtimer", "tick_", "update_process_times",
+    "^irq_", "^__irq", "ipi_", "smp_", "sysvec", "^asm_sysvec", "do_IRQ", "handle_.*irq", "gic_", "^el1_irq", "call_on_irq_stack",
+)  # fmt: skip
+
+
+_REPORTS = re.compile(r"dump_stack|show_stack|backtrace|rcu_dump|sched_show_task|print_cpu_stall|show_regs|nmi_")
+
+
+def _looping(body: Body) -> tuple[str | None, str | None]:
+    """Who loops, and why that cannot be told.
+
+    The stack that counts is of the context that the tick interrupted: from the interrupted
+    instruction on, where the report's stack begins with the interrupt's.
+    """
+    best: str | None = None
+    for trace in body.calls()[:4]:
+        frames = trace.reliable()
+        names = [plain(frame.function or "") for frame in frames]
+        start = 0
+        observed = any(_REPORTS.search(name) for name in names[:4])
+        for index, name in enumerate(names if observed else ()):
+            if re.search(r"apic_timer_interrupt$|^el1h?_(?:64_)?irq|timer_interrupt$|^ret_from_intr|common_interrupt$", name):
+                start = index + 1
+                break
+        best = stall(frames[start:], _TICK)
+        if best is not None:
+            break
+    if best is not None:
+        return best, None
+    return at_instruction(body, _TICK), None if body.has_trace or body.instruction else "no stack"
+
+
+@report("soft-lockup", r"BUG: soft lockup\b|watchdog: BUG: soft lockup")
+def _soft_lockup(match: re.Match[str], body: Body) -> Name:
+    function, problem = _looping(body)
+    return Name(
+        kind=Kind.SOFT_LOCKUP,
+        title=in_function("BUG: soft lockup", function),
+        titles=_also(body, "BUG: soft lockup", function),
+        trigger=Trigger.SOFT_LOCKUP,
+        corrupted=problem,
+    )
+
+
+def _also(body: Body, title: str, function: str | None) -> tuple[str, ...]:
+    """The innermost function under the same title: other tools name that one."""
+    instruction = at_instruction(body)
+    return (in_function(title, instruction),) if instruction and instruction != function else ()
+
+
+@report(
+    "hard-lockup",
+    r"(?:NMI )?[Ww]atchdog(?:: BUG: | ?:? ?)(?:[Ww]atchdog )?(?:detected|CPU \d+ detected) hard LOCKUP|Watchdog detected hard LOCKUP|BUG: NMI Watchdog detected LOCKUP"
+    r"|NMI Watchdog detected LOCKUP|watchdog: CPU \d+ (?:detected hard LOCKUP|self-detected hard LOCKUP)|Watchdog CPU:\d+ (?:detected )?[Hh]ard LOCKUP",
+    takes_over=("warning",),
+)
+def _hard_lockup(match: re.Match[str], body: Body) -> Name:
+    function = at_instruction(body, skip("watchdog", "perf_event", "nmi", "pmu_handle"))
+    return Name(
+        kind=Kind.HARD_LOCKUP,
+        title=in_function("Watchdog detected hard LOCKUP", function),
+        trigger=Trigger.HARD_LOCKUP,
+    )
+
+
+@report(
+    "rcu-stall",
+    # kernel/rcu/tree_stall.h; `INFO: rcu_sched detected stalls` of kernel/rcutree.c, rcupdate.c before
+    r"INFO: rcu\w* (?:self-)?detected(?: expedited)? stalls?\b|INFO: rcu_\w+ detected stall"
+    r"|rcu: INFO: Possible timer handling issue",
+    detail_of=("rcu-stall",),
+)
+def _rcu_stall(match: re.Match[str], body: Body) -> Name:
+    function, problem = _looping(body)
+    return Name(
+        kind=Kind.RCU_STALL,
+        title=in_function("INFO: rcu detected stall", function),
+        titles=_also(body, "INFO: rcu detected stall", function),
+        trigger=Trigger.PANIC if body.panic else None,
+        corrupted=problem,
+    )
+
+
+@report(
+    "hung-task",
+    r"INFO: task .{1,80}?(?: blocked| can't die)[^\n]{0,120}? for (?:more|longer) than \d+ seconds|INFO: task .{1,64}:-?\d+ blocked"
+    # a task may put a newline into its name
+    r"|INFO: task [^ \n]{0,32}$",
+)
+def _hung_task(match: re.Match[str], body: Body) -> Name:
+    frames = stack(body)
+    function = hung(frames)
+    corrupted = "the stack shows only the waiting" if frames and function is None else None
+    dying = "can't die" in body.head.text
+    return Name(
+        kind=Kind.HUNG_TASK,
+        title=in_function("INFO: task can't die" if dying else "INFO: task hung", function),
+        trigger=Trigger.HUNG_TASK if body.panic else None,
+        corrupted=corrupted,
+    )
+
+
+@report("workqueue-stall", r"BUG: workqueue lockup|workqueue: .{1,60} hogged CPU for")
+def _workqueue(match: re.Match[str], body: Body) -> Name:
+    if "hogged" in match.group():
+        return Name(kind=Kind.WORKQUEUE_STALL, title="workqueue hogged a CPU", needs_trace=False)
+    return Name(
+        kind=Kind.WORKQUEUE_STALL,
+        title="BUG: workqueue lockup",
+        trigger=Trigger.WATCHDOG if body.panic else None,
+        needs_trace=False,
+    )
+
+
+@report("netdevice", r"unregister_netdevice: waiting for (?P<dev>\S+) to become free")
+def _netdevice(match: re.Match[str], body: Body) -> Name:
+    return Name(
+        kind=Kind.REFCOUNT,
+        title="unregister_netdevice: waiting for DEV to become free",
+        needs_trace=False,
+    )
+
+
+@report("csd-lock", r"csd: Detected non-responsive CSD lock")
+def _csd(match: re.Match[str], body: Body) -> Name:
+    function, _ = _looping(body)
+    return Name(kind=Kind.HARD_LOCKUP, title=in_function("csd: non-responsive CSD lock", function), needs_trace=False)

@@ -1,0 +1,81 @@
+"""Machine checks, firmware's errors and NMIs: what the machine itself reports."""
+
+from __future__ import annotations
+
+import re
+
+from kautopsy.model.crash import Kind, Trigger
+from kautopsy.oops.body import Body
+from kautopsy.oops.families.base import Name, report
+
+
+@report(
+    "machine-check",
+    # arch/x86/kernel/cpu/mce/core.c print_mce; arch/powerpc machine_check_exception; s390 mcck
+    r"\[Hardware Error\]: (?:CPU \d+: )?Machine Check(?: Exception)?: ?\S|CPU \d+: Machine Check Exception: "
+    r"|Oops: Machine check, sig|\bMachine check in kernel mode|HARDWARE ERROR\. This is \*NOT\* a software problem"
+    r"|Disabling lock debugging due to machine check",
+    detail_of=("machine-check",),
+    takes_over=(),
+)
+def _machine_check(match: re.Match[str], body: Body) -> Name:
+    return _mce(body)
+
+
+def _mce(body: Body) -> Name:
+    text = body.window(40)
+    bank = re.search(r"Bank (\d+): ([0-9a-f]+)", text)
+    title = "Machine Check Exception"
+    if bank is not None:
+        title += f": bank {bank[1]}"
+    return Name(
+        kind=Kind.MACHINE_CHECK,
+        title=title,
+        titles=("Machine Check Exception",),
+        trigger=Trigger.MACHINE_CHECK if body.panic else None,
+        needs_trace=False,
+    )
+
+
+@report("mce-logged", r"\[Hardware Error\]: Machine check events logged|Machine check events logged")
+def _mce_logged(match: re.Match[str], body: Body) -> Name:
+    return Name(kind=Kind.MACHINE_CHECK, title="Machine check events logged", needs_trace=False)
+
+
+@report(
+    "ghes",
+    r"\{\d+\}\[Hardware Error\]: (?:Hardware error from APEI|event severity: (?:fatal|recoverable))|\[Hardware Error\]: Hardware error from APEI",
+    detail_of=("ghes", "machine-check"),
+)
+def _ghes(match: re.Match[str], body: Body) -> Name:
+    text = body.window(40)
+    what = re.search(r"section_type: ([^\n]+)", text)
+    title = "Hardware error from APEI"
+    if what is not None:
+        title += f": {what[1].strip()}"
+    return Name(kind=Kind.MACHINE_CHECK, title=title, needs_trace=False)
+
+
+@report(
+    "nmi",
+    # arch/x86/kernel/nmi.c unknown_nmi_error, pci_serr_error, io_check_error
+    r"NMI received for unknown reason|NMI: PCI system error \(SERR\)|NMI: IOCK error|NMI: Memory parity error"
+    r"|Uhhuh\. NMI received",
+    detail_of=("nmi",),
+)
+def _nmi(match: re.Match[str], body: Body) -> Name:
+    text = match.group()
+    if "SERR" in text:
+        title = "NMI: PCI system error (SERR)"
+    elif "IOCK" in text:
+        title = "NMI: IOCK error"
+    elif "parity" in text:
+        title = "NMI: memory parity error"
+    else:
+        title = "NMI received for unknown reason"
+    return Name(
+        kind=Kind.HARDWARE_NMI,
+        title=title,
+        trigger=Trigger.NMI,
+        needs_trace=False,
+    )

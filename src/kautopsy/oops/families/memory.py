@@ -1,0 +1,66 @@
+"""Memory that is not as it should be: slabs, pages, leaks, and none left."""
+
+from __future__ import annotations
+
+import re
+
+from kautopsy.model.crash import Kind
+from kautopsy.oops.body import Body
+from kautopsy.oops.families.base import Name, in_function, on_stack, report, skip
+from kautopsy.oops.titles import ALLOCATORS
+
+_PAGES = skip("bad_page", "free_page", "free_pages", "prep_new_page", "get_page_from", "free_pcp", "free_hot", "check_new_page", "rmqueue", "__free_", "free_unref", "release_pages", "^free_", "page_expected")
+
+
+@report(
+    "slab",
+    # mm/slub.c slab_bug: `BUG kmalloc-64 (Not tainted): Poison overwritten`; mm/slab.c
+    r"^(?:[^:]{0,40} )?BUG (?P<cache>[\w.:@/\[\]#-]+) ?(?:\((?:Not tainted|Tainted[^)]*)\s*\))?: (?P<what>.{3,80})$"
+    r"|[Ss]lab (?:corruption|error)|BUG: (?P<object>Object already free)|slab: Internal list corruption",
+)
+def _slab(match: re.Match[str], body: Body) -> Name:
+    what = (match["what"] or match["object"] or "slab corruption").strip()
+    # debugging a slab prints who allocated and freed the object before it prints its own stack
+    stacks = [t for t in body.calls() if t.head.startswith(("Call", "call", "Backtrace"))]
+    function = None
+    if stacks:
+        function = on_stack(body, ALLOCATORS, trace=body.calls().index(stacks[0]))
+    title = "BUG: Object already free" if "already free" in what else f"BUG: slab: {what}"
+    return Name(kind=Kind.SLAB_CORRUPTION, title=in_function(title, function), titles=(title,))
+
+
+@report("page", r"BUG: Bad page (?P<what>state|map|cache)\b|Bad page state in process")
+def _page(match: re.Match[str], body: Body) -> Name:
+    what = match["what"] or "state"
+    function = on_stack(body, _PAGES)
+    return Name(
+        kind=Kind.PAGE_CORRUPTION,
+        title=in_function(f"BUG: Bad page {what}", function),
+        titles=(f"BUG: Bad page {what}",),
+    )
+
+
+@report(
+    "mm-counters",
+    r"BUG: (?P<what>Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds|pgtables_bytes) on freeing mm)",
+)
+def _counters(match: re.Match[str], body: Body) -> Name:
+    return Name(kind=Kind.PAGE_CORRUPTION, title=f"BUG: {match['what']}", needs_trace=False)
+
+
+@report("leak", r"BUG: memory leak|kmemleak: \d+ new suspected memory leaks|unreferenced object 0x[0-9a-f]+ \(size", detail_of=("leak",))
+def _leak(match: re.Match[str], body: Body) -> Name:
+    function = on_stack(body, ALLOCATORS)
+    if "new suspected" in match.group():
+        return Name(kind=Kind.MEMORY_LEAK, title="memory leak", needs_trace=False)
+    return Name(kind=Kind.MEMORY_LEAK, title=in_function("memory leak", function))
+
+
+@report("corrupted-debug", r"INFO: (?P<what>Allocated|Freed) in (?P<rest>\S+ age=.*)")
+def _torn_slab(match: re.Match[str], body: Body) -> Name:
+    where = match["rest"].split()[0].split("+")[0]
+    return Name(
+        kind=Kind.SLAB_CORRUPTION,
+        title=f"INFO: {match['what']} in {where}",
+        corrupted="the head of the slab's report is lost",
+    )

@@ -1,0 +1,25 @@
+"""One line of a log, as the kernel meant it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line without what consoles and daemons put before it.
+
+    :param number: in its file, from 1
+    :param text: what the kernel printed, trailing white space removed
+    :param time: seconds since boot (printk's own stamp), None if there is none
+    :param caller: ``T123`` (a task) or ``C0`` (a CPU) with CONFIG_PRINTK_CALLER
+    :param stamp: wall-clock time as the console server, syslog or ``dmesg -T`` wrote it
+    :param torn: another message was printed into the middle of this one
+    """
+
+    number: int
+    text: str
+    time: float | None = None
+    caller: str | None = None
+    stamp: str | None = None
+    torn: bool = False

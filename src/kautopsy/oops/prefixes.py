@@ -1,0 +1,134 @@
+"""What stands before a kernel message, one small pattern per form.
+
+The kernel itself writes ``<level>[time][caller] `` (kernel/printk/printk.c, ``print_syslog``,
+``print_time``, ``print_caller``); consoles, syslog daemons, the journal and people put more before
+it. Forms are tried in the order of :data:`FORMS`, each at most once, but mail quoting, which nests.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kautopsy.oops.lines import Line
+
+
+@dataclass(frozen=True)
+class Form:
+    """One thing that stands before a message.
+
+    ``pattern`` matches at the start of what is left of the line; its named groups are ``time``,
+    ``caller`` and ``stamp`` of :class:`~kautopsy.oops.lines.Line`.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+
+
+_MONTH = r"[^\W\d_]{3,5}\.?"  # of any locale: `fév`
+_CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
+_HOST = r"[\w.:@-]{1,253}"
+
+FORMS: tuple[Form, ...] = tuple(
+    Form(name, re.compile(pattern))
+    for name, pattern in (
+        ("mail quoting", r"[ \t]?(?:>[ \t]?){1,10}(?=\S|[ \t])"),
+        (
+            # 2017-04-08 03:34:51 and 2017-04-08T03:34:51.123456+02:00, in brackets or not
+            "ISO stamp",
+            r"\[?(?P<stamp>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+            r"(?:Z|[+-]\d\d:?\d\d)?)\]?[ \t]+",
+        ),
+        ("American stamp", rf"(?P<stamp>\d\d/\d\d/\d{{4}} {_CLOCK}) "),
+        # busybox's and OpenWrt's logread: Tue Jan 10 12:24:53 2023 kern.warn kernel:
+        (
+            "logread stamp",
+            rf"(?P<stamp>{_MONTH} {_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}}) (?=\w+\.\w+ )",
+        ),
+        ("syslog stamp, year first", rf"(?P<stamp>\d{{4}} {_MONTH} +\d{{1,2}} {_CLOCK}) "),
+        ("syslog stamp", rf"(?P<stamp>{_MONTH} +\d{{1,2}} (?:\d{{4}} )?{_CLOCK}) "),
+        ("clock only", rf"\[?(?P<stamp>\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})?)\]?:?[ \t]+"),
+        ("facility and level", r"(?:kern|user|daemon|syslog)\.\w{3,7} "),
+        ("dmesg -x", r"(?:kern|user|daemon|syslog) *: *\w+ *: "),
+        (
+            "host and kernel tag",
+            rf"(?:{_HOST} )?(?:kernel|klogd|vmunix)(?:\[\d+\])?: (?:: )?|{_HOST} (?=<\d+>|\[ *\d+\.\d)",
+        ),
+        # what the console showed when the kernel wrote into it: `syzkaller login: [   23.8`
+        ("login prompt", r"[\w.@:~/-]{0,64} ?(?:login|[Pp]assword): ?(?=\[ *\d|<\d)"),
+        ("shell prompt", r"(?:\[[^\]\n]{1,60}\]|[\w.@:~/-]{1,64})[#$] (?=\[ *\d+\.\d)"),
+        ("dropped messages", r"\*\* (?:\d+ printk messages? dropped|replaying previous printk message) \*\* ?"),
+        # /dev/kmsg and netconsole's extended form: prefix,sequence,microseconds,flags[,caller=T1];
+        (
+            "extended form",
+            r"\d{1,4},\d+,(?P<micros>\d{1,16}),[-+c](?:,caller=(?P<caller>[TC]\d+))?[^;\n]{0,100};",
+        ),
+        ("level", r"<[0-9a-f]{1,3}>(?=[\[ \tA-Za-z\d(<-]|$)"),
+        ("printk time", r"\[ {0,12}(?P<time>\d{1,10}\.\d{3,9})(?:,\d+)?\](?:@\d+)?"),
+        (
+            "dmesg -T",
+            rf"\[(?P<stamp>{_MONTH} +{_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}})\]",
+        ),
+        ("caller", r" ?\[ *(?P<caller>[TC]\d{1,8})\]"),
+        ("level after time", r" ?<\d>(?= |\[)"),
+    )
+)
+
+# A line whose first character cannot begin any form but the kernel's own goes straight to it.
+_FAST = re.compile(
+    r"(?:<\d{1,3}>)?\[ {0,12}(?P<time>\d{1,10}\.\d{6})\](?:\[ *(?P<caller>[TC]\d{1,8})\])?(?: |$)"
+)
+_NO_PREFIX = re.compile(r"[ \t](?![ \t]*>)|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:")
+_TIME_INSIDE = re.compile(r"\[ {0,5}\d{1,8}\.\d{6}\](?:\[ *[TC]\d{1,8}\])? ")
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\[COLOR=[^\]]{1,20}\]|\[/COLOR\]")
+_KERNEL_TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: |\[ *\d+\.\d{6}\]")
+
+
+def clean(raw: str, number: int) -> list[Line]:
+    """``raw`` (one line of a file) as one line, or several where messages ran into each other."""
+    raw = raw.rstrip("\r\n\t \0")
+    if "\x1b" in raw or "COLOR" in raw:
+        raw = _ANSI.sub("", raw)
+    if "\r" in raw:
+        raw = raw.replace("\r", "")
+    line = _clean(raw, number)
+    if "]" in line.text:
+        inside = _TIME_INSIDE.search(line.text)
+        if inside is not None and inside.start() > 0:
+            head = Line(
+                number, line.text[: inside.start()].rstrip(), line.time, line.caller, line.stamp, True
+            )
+            return [head, *clean(line.text[inside.start() :], number)]
+    return [line]
+
+
+def _clean(raw: str, number: int) -> Line:
+    fast = _FAST.match(raw)
+    if fast is not None:
+        text = raw[fast.end() :]
+        inner = _FAST.match(text)  # stamped twice: a console that stamps as the kernel does
+        if inner is None:
+            return Line(number, text, float(fast["time"]), fast["caller"])
+        return Line(number, text[inner.end() :], float(inner["time"]), inner["caller"])
+    if not raw or _NO_PREFIX.match(raw):
+        return Line(number, raw)
+    time: float | None = None
+    caller: str | None = None
+    stamp: str | None = None
+    position = 0
+    for form in FORMS:
+        match = form.pattern.match(raw, position)
+        if match is None:
+            continue
+        position = match.end()
+        groups = match.groupdict()
+        if groups.get("time"):
+            time = float(groups["time"])
+        if groups.get("micros"):
+            time = int(groups["micros"]) / 1e6
+        caller = groups.get("caller") or caller
+        stamp = groups.get("stamp") or stamp
+    text = raw[position:]
+    if position and text.startswith(" ") and (time is not None or stamp is not None or caller):
+        text = text[1:]
+    return Line(number, text, time, caller, stamp)

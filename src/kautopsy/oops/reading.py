@@ -1,0 +1,120 @@
+"""A region's bytes → lines: encodings, mail, the journal's forms, pstore's order."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from kautopsy.oops.lines import Line
+from kautopsy.oops.prefixes import clean
+
+LONGEST_LINE = 16 << 10
+"""Characters of a line that are looked at; printk's own limit is 1,024 (PRINTK_MESSAGE_MAX 2,048)."""
+
+_JOURNAL_FIELD = re.compile(r"(?:__?)?[A-Z][A-Z0-9_]{1,63}=")
+_PSTORE_PART = re.compile(r"[ \t]*(?:<\d>)?(?P<reason>Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown|Unknown)#(?P<count>\d+) Part(?P<part>\d+)\s*$")
+_SOFT_BREAK = re.compile(r"=\r?\n")
+_QUOTED_PRINTABLE = re.compile(r"=([0-9A-F]{2})")
+
+
+def lines_of(data: bytes, first_line: int) -> Iterator[Line]:
+    """The lines of ``data``, cleaned, in the order in which the kernel printed them."""
+    text = data.decode("utf-8", "replace")
+    raw = text.split("\n")
+    if raw and not raw[-1]:
+        raw.pop()
+    numbered = [(first_line + i, line[:LONGEST_LINE]) for i, line in enumerate(raw)]
+    if "=3D" in text or "=20\n" in text:
+        numbered = _unquoted(numbered)
+    if " Part" in text:
+        numbered = _in_pstore_order(numbered)
+    journal = "MESSAGE" in text
+    binary = False
+    for number, line in numbered:
+        if journal:
+            if line.startswith("{"):
+                message = _from_json(line)
+                if message is not None:
+                    for part in message.split("\n"):
+                        yield from clean(part, number)
+                    continue
+            if line.startswith("MESSAGE="):
+                yield from clean(line[8:], number)
+                continue
+            if line == "MESSAGE":
+                binary = True
+                continue
+            if binary:
+                binary = False
+                # a little-endian length of eight bytes stands before the text
+                yield from clean(line[8:].lstrip("\0"), number)
+                continue
+            if _JOURNAL_FIELD.match(line):
+                continue
+        yield from clean(line, number)
+
+
+def _from_json(line: str) -> str | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    message = record.get("MESSAGE") if isinstance(record, dict) else None
+    if isinstance(message, list):  # bytes that are not printable UTF-8
+        try:
+            return bytes(message).decode("utf-8", "replace")
+        except (TypeError, ValueError):
+            return None
+    return message if isinstance(message, str) else None
+
+
+def _unquoted(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Quoted-printable mail: soft line breaks joined, ``=XX`` decoded."""
+    joined: list[tuple[int, str]] = []
+    waiting = ""
+    first = 0
+    for number, line in numbered:
+        line = line.rstrip("\r")
+        if not waiting:
+            first = number
+        if line.endswith("=") and len(line) > 60 and len(waiting) < LONGEST_LINE:
+            waiting += line[:-1]
+            continue
+        whole = _QUOTED_PRINTABLE.sub(lambda m: chr(int(m[1], 16)), waiting + line)
+        joined.append((first, whole))
+        waiting = ""
+    if waiting:
+        joined.append((first, waiting))
+    return joined
+
+
+def _in_pstore_order(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """pstore writes the end of the log into part 1: within one record the highest part is the oldest."""
+    sections: list[tuple[tuple[str, str, int] | None, list[tuple[int, str]]]] = [(None, [])]
+    for number, line in numbered:
+        part = _PSTORE_PART.match(line)
+        if part is not None:
+            sections.append(((part["reason"], part["count"], int(part["part"])), []))
+        else:
+            sections[-1][1].append((number, line))
+    if len(sections) == 1:
+        return numbered
+    ordered = list(sections[0][1])
+    index = 1
+    while index < len(sections):
+        stop = index
+        while stop < len(sections) and _record(sections[stop]) == _record(sections[index]):
+            stop += 1
+        for _, lines in sorted(sections[index:stop], key=_age):
+            ordered += lines
+        index = stop
+    return ordered
+
+
+def _record(section: tuple[tuple[str, str, int] | None, list[tuple[int, str]]]) -> tuple[str, str] | None:
+    return section[0][:2] if section[0] else None
+
+
+def _age(section: tuple[tuple[str, str, int] | None, list[tuple[int, str]]]) -> int:
+    return -section[0][2] if section[0] else 0

@@ -1,0 +1,74 @@
+"""Register dumps of every architecture: name in lower case → value.
+
+Printed by ``__show_regs`` and ``show_regs`` of each architecture. Pairs are ``RAX: 0000000000000000``
+(x86), ``r7 : df912310`` (arm), ``x29: ffff...`` (arm64), rows of four after ``GPR00:`` (powerpc),
+``$ 0   :`` (mips) or ``Krnl GPRS:`` (s390), ``ra : ...`` (riscv, loongarch).
+"""
+
+from __future__ import annotations
+
+import re
+
+_X86 = re.compile(
+    r"\b((?:ORIG_)?R?[A-D]X|E[A-D]X|R?[SD]I|E[SD]I|R?[BS]P|E[BS]P|R(?:0?[89]|1[0-5])|RSP|EFLAGS|RFLAGS"
+    r"|ORIG_RAX|RAX|RBX|RCX|RDX|RSI|RDI|RBP|CR[02348]|DR[0-7]|e[a-d]x|e[sd]i|e[bs]p):[ \t]*"
+    r"(?:[0-9a-f]{4}:)?([0-9a-f]{8,16})\b"
+)
+_X86_SEGMENT_BASE = re.compile(r"\b(FS|GS|knlGS):[ \t]*([0-9a-f]{8,16})\([0-9a-f]{4,}\)")
+_NAMED = re.compile(
+    r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|epc|era|badaddr|cause|status"
+    r"|BADV|badv|estat|u0)[ \t]*:[ \t]*(?:\[<)?(?:0x)?([0-9a-f]{8,16})(?:>\])?(?=[ \t,]|$)"
+)
+_POWERPC_ROW = re.compile(r"[ \t]*GPR(\d\d):((?:[ \t]+[0-9a-f]{8,16}){1,8})")
+_POWERPC = re.compile(r"\b(NIP|LR|CTR|MSR|XER|DAR|DSISR|CFAR|CR):[ \t]+([0-9a-f]{8,16})\b")
+_S390_ROW = re.compile(r"[ \t]*(?:Krnl GPRS:)?((?:[ \t]+[0-9a-f]{16}){4})$")
+_MIPS_ROW = re.compile(r"[ \t]*\$[ \t]*(\d{1,2})[ \t]*:((?:[ \t]+[0-9a-f]{8,16}){1,4})")
+_LOONGARCH = re.compile(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s[0-9]|fp)[ \t]([0-9a-f]{16})\b")
+_MAYBE = re.compile(r"[0-9a-f]{8}")
+
+
+def registers_in(text: str, known: dict[str, int]) -> bool:
+    """Add the registers on one line to ``known`` (the first dump counts); whether there were any."""
+    if not _MAYBE.search(text):
+        return False
+    found: list[tuple[str, str]] = []
+    if ":" in text:
+        found += _X86.findall(text)
+        found += _X86_SEGMENT_BASE.findall(text)
+        if not found:
+            found += _rows(text, known)
+        if not found:
+            found += _NAMED.findall(text)
+            found += _POWERPC.findall(text)
+    elif known:
+        found += _rows(text, known)
+    if not found and text[:4].lstrip()[:2] in ("pc", "a0", "a4", "t0", "t4", "t8", "s1", "s5"):
+        found += _LOONGARCH.findall(text)
+    for name, value in found:
+        known.setdefault(_name(name), int(value, 16))
+    return bool(found)
+
+
+def _name(name: str) -> str:
+    name = name.lower()
+    return "r" + name[2:] if re.fullmatch(r"r0\d", name) else name
+
+
+def _rows(text: str, known: dict[str, int]) -> list[tuple[str, str]]:
+    row = _POWERPC_ROW.match(text)
+    if row is not None:
+        first = int(row[1])
+        return [(f"r{first + i}", value) for i, value in enumerate(row[2].split())]
+    row = _MIPS_ROW.match(text)
+    if row is not None:
+        first = int(row[1])
+        # `$24   : a b` leaves out k0 and k1, which belong to the kernel: `$28` follows.
+        return [(f"${first + i}", value) for i, value in enumerate(row[2].split())]
+    row = _S390_ROW.match(text)
+    if row is not None and ("Krnl GPRS" in text or "r0" in known):
+        first = sum(f"r{i}" in known for i in range(16))
+        if "Krnl GPRS" in text:
+            first = 0
+        if first <= 12:
+            return [(f"r{first + i}", value) for i, value in enumerate(row[1].split())]
+    return []

@@ -1,0 +1,222 @@
+"""Lines → reports: boots, chains, CPUs that talk at once.
+
+With CONFIG_PRINTK_CALLER every line says who printed it, and reports that ran into each other come
+apart by that alone. Without, whoever begins a report takes the lines until the next one begins, and
+a report that is cut off before its backtrace says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kautopsy.oops.body import Body
+from kautopsy.oops.families import FAMILIES, Family
+from kautopsy.oops.lines import Line
+from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, ORDERLY
+
+_MAYBE = re.compile("|".join(re.escape(word.decode().strip()) for word in LITERALS))
+_BEFORE = 8
+_HEAD_LINES = 40
+"""Lines that the head of a report (up to its backtrace) may take."""
+_MAX_LINES = 60_000
+_CUT_HERE = "------------[ cut here ]------------"
+_CHAIN_SECONDS = 60.0
+_RULE = re.compile(r"={20,}$|={5,}$|-{20,}$")
+_MESSAGE = re.compile(r"SysRq|list_\w+ corruption|usercopy:|refcount_t|kernel tried to execute|detected buffer|Watchdog")
+_SMALL_TIME = 60.0
+_BOOT = re.compile(r"Linux version \d")
+_RELEASE = re.compile(r"Linux version (\d[\w.+~@-]*)")
+_NMI = re.compile(r"Sending NMI |NMI backtrace for|sending NMI")
+
+
+@dataclass(slots=True)
+class Report:
+    """A report while it grows.
+
+    :param follow_ups: titles-to-be of what followed from it
+    :param prelude: a report shortly before that this one grew out of
+    """
+
+    body: Body
+    family: Family
+    match: re.Match[str]
+    release: str | None
+    prelude: Report | None = None
+    all_cpus: bool = False
+
+
+def recognise(text: str) -> tuple[Family, re.Match[str]] | None:
+    """The family of reports that a line begins, None if it begins none."""
+    if not _MAYBE.search(text) or NOT_CRASHES.search(text):
+        return None
+    for family in FAMILIES:
+        match = family.pattern.search(text)
+        if match is not None:
+            return family, match
+    return None
+
+
+class Splitter:
+    """Takes lines, gives reports when they are over."""
+
+    def __init__(self) -> None:
+        self.release: str | None = None
+        self._open: dict[str | None, Report] = {}
+        self._latest: Report | None = None
+        self._recent: dict[str | None, deque[Line]] = {}
+        self._time: float | None = None
+        self._orderly = False
+        self._quiet_boot = True
+
+    def feed(self, line: Line) -> Iterator[Report]:
+        """Take in one line; yields the reports that it ends."""
+        yield from self._boot(line)
+        found = recognise(line.text) if line.text else None
+        if found is not None and found[0].name == "reboot" and not self._unexpected():
+            found = None
+        if found is not None:
+            yield from self._head(line, *found)
+        else:
+            self._body(line)
+        self._remember(line)
+
+    def finish(self) -> Iterator[Report]:
+        """The reports that are still open."""
+        reports = sorted(self._open.values(), key=lambda report: report.body.first_line)
+        self._open.clear()
+        self._latest = None
+        yield from reports
+
+    def forget(self) -> None:
+        """Lines are left out here: what came just before is no longer just before."""
+        self._recent.clear()
+
+    def _boot(self, line: Line) -> Iterator[Report]:
+        time = line.time
+        new = bool(line.text) and _BOOT.match(line.text) is not None
+        if time is not None:
+            if self._time is not None and time < self._time - 1.0 and time < _SMALL_TIME:
+                new = True
+            if self._time is None or time > self._time or new:
+                self._time = time
+            self._quiet_boot = False
+        if new:
+            yield from self.finish()
+            self._recent.clear()
+            self._orderly = False
+            match = _RELEASE.match(line.text)
+            if match is not None:
+                self.release = match[1]
+            if time is None:
+                self._time = None
+        elif not self._orderly and "R" in line.text and ORDERLY.search(line.text):
+            self._orderly = True
+
+    def _unexpected(self) -> bool:
+        """Whether nobody asked for the boot that begins: a kernel ran, and no report or farewell."""
+        return self._time is not None and not self._orderly and not self._open
+
+    def _head(self, line: Line, family: Family, match: re.Match[str]) -> Iterator[Report]:
+        report = self._open.get(line.caller)
+        if family.aftermath is not None and family.aftermath.search(line.text):
+            ended = report or self._latest
+            if ended is not None and ended.body.panic is None and _leads_to(ended, line):
+                ended.body.panic = line.text[match.start() :]
+                ended.body.add(line)
+                ended.body.last_line = line.number
+                return
+            if ended is not None and ended.body.panic is not None:
+                return
+        prelude = None
+        if report is not None:
+            young = not report.body.has_trace and len(report.body.lines) <= _HEAD_LINES
+            if young and report.family.name in family.detail_of:
+                if report.family.name == "sysrq":
+                    report.family, report.match = family, match
+                    report.body.head = line
+                report.body.add(line)
+                report.body.last_line = line.number
+                return
+            if young and report.family.name in family.takes_over:
+                report.family, report.match = family, match
+                report.body.head = line
+                report.body.add(line)
+                report.body.facts.headline(line.text)
+                report.body.last_line = line.number
+                return
+            if family.name == "machine-check" and report.family.name == "warning" and _soon(report, line):
+                prelude = report
+            elif young and line.caller is None and len(report.body.lines) <= 20 and family is not report.family:
+                report.body.disturbed = "another report begins before the backtrace of this one"
+            if prelude is None:
+                yield report
+        before = self._before(line)
+        body = Body(line, before)
+        self._latest = Report(body, family, match, self.release, prelude)
+        self._open[line.caller] = self._latest
+
+    def _body(self, line: Line) -> None:
+        report = self._open.get(line.caller)
+        if report is None:
+            if not self._open:
+                return
+            latest = self._latest
+            if latest is not None and latest.all_cpus and line.caller is not None and line.caller[0] == "C":
+                report = latest
+            elif line.caller is None and latest is not None and latest.body.head.caller is None:
+                report = latest
+            else:
+                return
+        if len(report.body.lines) < _MAX_LINES:
+            report.body.add(line)
+            if not report.all_cpus and "NMI" in line.text and _NMI.search(line.text):
+                report.all_cpus = True
+
+    def _remember(self, line: Line) -> None:
+        recent = self._recent.get(line.caller)
+        if recent is None:
+            if len(self._recent) > 256:
+                self._recent.clear()
+            recent = self._recent[line.caller] = deque(maxlen=_BEFORE)
+        recent.append(line)
+
+    def _before(self, head: Line) -> list[Line]:
+        """What of the lines before belongs: from `cut here` on, a rule, a SysRq's announcement."""
+        recent = list(self._recent.get(head.caller, ()))
+        for index in range(len(recent) - 1, -1, -1):
+            text = recent[index].text
+            if _CUT_HERE in text:
+                return recent[index:]
+            if text.startswith("---[ end") or "Call Trace" in text:
+                break
+        start = len(recent)
+        for index in range(len(recent) - 1, max(len(recent) - 4, -1), -1):
+            text = recent[index].text.strip()
+            if not text or _RULE.fullmatch(text) or _MESSAGE.search(text):
+                start = index
+            else:
+                break
+        while start < len(recent) and not recent[start].text.strip():
+            start += 1
+        return recent[start:]
+
+
+def _leads_to(report: Report, line: Line) -> bool:
+    if report.family.name == "panic":
+        return False
+    if "Attempted to kill init" in line.text and report.family.name == "warning":
+        return False
+    return line.number - report.body.last_line < 5000
+
+
+def _soon(report: Report, line: Line) -> bool:
+    times = (report.body.head.time, line.time)
+    if None in times:
+        return line.number - report.body.head.number < 2000
+    start, now = times
+    assert start is not None
+    assert now is not None
+    return 0 <= now - start <= _CHAIN_SECONDS

@@ -1,0 +1,123 @@
+"""Literals of which every line that names a crash holds one: what the fast scan looks for.
+
+A line without any costs a fraction of a nanosecond a byte; only where one is found are lines taken
+apart. ``tests/oops/test_triggers.py`` holds the families to this list.
+"""
+
+from __future__ import annotations
+
+import re
+
+LITERALS: tuple[bytes, ...] = tuple(
+    text.encode()
+    for text in (
+        "BUG",
+        "Oops",
+        "WARNING:",
+        "Badness at",
+        "Kernel panic",
+        "nable to handle",
+        "Unable to execute userspace",
+        "unable to execute userspace",
+        "kernel tried to execute",
+        "general protection fault",
+        "double fault",
+        "Double fault",
+        "stack overflow",
+        "Insufficient stack space",
+        "Thread overran stack",
+        "divide error",
+        "Division by zero in kernel",
+        "invalid opcode",
+        "stack segment",
+        "Unhandled fault",
+        "Unhandled prefetch abort",
+        "Unhandled kernel",
+        "Alignment trap",
+        "alignment check: 0000",
+        "Internal error: ",
+        "Bad mode in",
+        "Kernel bug detected",
+        "instruction in kernel code",
+        "SError Interrupt",
+        "exception: 00",
+        "illegal operation: 00",
+        ": 0000 [#",
+        "CFI failure",
+        "Missing ENDBR",
+        "Unexpected #CP",
+        "control protection",
+        " corruption",
+        "slab error",
+        "Slab error",
+        "memory exposure attempt",
+        "memory overwrite attempt",
+        "exposure attempt",
+        "overwrite attempt",
+        "detected buffer overflow",
+        "UBSAN:",
+        "INFO: task ",
+        "INFO: rcu",
+        "INFO: Possible timer",
+        "INFO: possible",
+        "INFO: inconsistent",
+        "INFO: suspicious",
+        "INFO: trying to register",
+        "INFO: Allocated in",
+        "INFO: Freed in",
+        "INFO: HARDIRQ",
+        "INFO: SOFTIRQ",
+        "INFO: RECLAIM_FS",
+        "INFO:\n",
+        "INFO: \n",
+        "INFO:\r",
+        "INFO: lock",
+        "hard LOCKUP",
+        "NMI Watchdog detected",
+        "non-responsive CSD lock",
+        "hogged CPU for",
+        "unregister_netdevice: waiting",
+        "new suspected memory leaks",
+        "unreferenced object",
+        "Bad page state",
+        "Busy inodes after unmount",
+        "Machine Check",
+        "Machine check",
+        "Hardware error from APEI",
+        "event severity:",
+        "HARDWARE ERROR",
+        "NMI received",
+        "NMI: ",
+        "Trigger a crash",
+        "trigger a crash",
+        "SysRq : Crash",
+        "context switch",
+        "trusty: panic",
+        "ooting the kernel.",
+    )
+)
+
+CONTINUING: tuple[bytes, ...] = (b"+0x", b"Call Trace", b"Call trace", b"end trace", b"] [<", b"RIP: ")
+"""Literals that keep a report going, but begin none."""
+
+NOT_CRASHES = re.compile(
+    r"---\[ end Kernel panic"
+    r"|ODEBUG: (?!.*lib/)|\w_?DEBUG:|DEBUG: "
+    r"|INFO: lockdep is turned off|INFO: NMI handler|took too long"
+    # user space: traps.c logs `traps: php-fpm[28635] general protection ip:... error:0 in libc.so`
+    r"|traps: .{1,80} (?:general protection|trap )|general protection (?:fault )?(?:ip:|rip:)|segfault at|\berror:[0-9a-f]+ in "
+    r"|Out of memory: (?:Kill|Killed) process|invoked oom-killer"
+    r"|panic[= ](?:\d|on_)|panic_timeout|kernel\.panic|Command line:"
+    r"|user-mode|unhandled (?:signal|level|page fault)|potentially unexpected fatal signal"
+    r"|WARNING: (?:The mand|the mand|/etc/ssh/moduli|workqueue cpumask|lockdep|You are running|Unlabelled)"
+    r"|kasan: bad access detected"
+    r"|KCSAN: (?:enabled|strict)|kfence: initialized|UBSAN: (?:enabled|kselftest)"
+    r"|no syscalls can create resource|is not present in /proc/kallsyms"
+)
+"""Lines that look like a crash and are none."""
+
+ORDERLY = re.compile(
+    r"reboot: (?:Restarting|System halted|Power)|Restarting system|Power down|System halted|Rebooting|"
+    r"systemd-shutdown|Starting new kernel|kexec_core: Starting"
+)
+"""Said on the way down: what comes then is a new boot, and nothing unexpected."""
