@@ -8,6 +8,7 @@ import drgn
 
 from kautopsy.dump.open import BareDump
 from kautopsy.model.errors import UnreadableError
+from kautopsy.symbols.engine import main_module
 from kautopsy.symbols.finder.elf import identify, kernel_release
 
 
@@ -61,12 +62,3 @@ def use_vmlinux(bare: BareDump, vmlinux: Path) -> None:
         ) from error
     if module.debug_file_status != drgn.ModuleFileStatus.HAVE:
         raise UnreadableError("drgn does not accept it", thing=str(vmlinux), slug="bad-vmlinux")
-
-
-def main_module(program: drgn.Program) -> drgn.MainModule:
-    """The kernel proper among the program's modules, with what VMCOREINFO says of it."""
-    # The first module the iterator makes; those after it need the types of ``struct module``.
-    for module, _new in program.loaded_modules():
-        if isinstance(module, drgn.MainModule):
-            return module
-    return program.main_module("kernel", create=True)

@@ -11,6 +11,8 @@ from kautopsy.dump.open import BareDump, open_dump
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.report import Symbols, SymbolSource
 from kautopsy.symbols.dwarf import local_dwarf, use_vmlinux
+from kautopsy.symbols.engine import attach_modules
+from kautopsy.symbols.rungs import climb
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ def open_program(path: Path, *, vmlinux: Path | None = None, debuginfo: bool = T
         vmlinux = local_dwarf(bare, path, notes)
     if vmlinux is not None:
         use_vmlinux(bare, vmlinux)
+        attach_modules(bare.program)
         return _opened(bare, SymbolSource.DWARF, notes, vmlinux)
-    return _opened(bare, SymbolSource.NONE, notes)
+    return _opened(bare, climb(bare.program, bare.vmcoreinfo, notes, near=path), notes)
 
 
 def _opened(

@@ -1,0 +1,259 @@
+"""BTF's types as drgn's, made when they are asked for.
+
+Members of structures and parameters of functions are lazy, which is what breaks the cycles among
+types and lets the first ``task_struct`` cost less than a millisecond.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+import drgn
+from drgn import (
+    Object,
+    Program,
+    Qualifiers,
+    Type,
+    TypeEnumerator,
+    TypeKind,
+    TypeMember,
+    TypeParameter,
+)
+
+from kautopsy.symbols.btf.parse import Btf, BtfError, Kind
+
+_MAX_DEPTH = 64
+"""Types between a type and what it is of: ``const char *[4]`` has four. A bound for cycles."""
+
+_KINDS = {
+    Kind.INT: frozenset({TypeKind.INT, TypeKind.BOOL}),
+    Kind.FLOAT: frozenset({TypeKind.FLOAT}),
+    Kind.STRUCT: frozenset({TypeKind.STRUCT}),
+    Kind.UNION: frozenset({TypeKind.UNION}),
+    Kind.ENUM: frozenset({TypeKind.ENUM}),
+    Kind.ENUM64: frozenset({TypeKind.ENUM}),
+    Kind.TYPEDEF: frozenset({TypeKind.TYPEDEF}),
+}
+_QUALIFIERS = {
+    Kind.CONST: Qualifiers.CONST,
+    Kind.VOLATILE: Qualifiers.VOLATILE,
+    Kind.RESTRICT: Qualifiers.RESTRICT,
+}
+_INT_SIGNED, _INT_BOOL = 1, 4
+_FWD_UNION = 1 << 31
+_SIGNED = {1: "signed char", 2: "short", 4: "int", 8: "long"}
+_UNSIGNED = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long"}
+
+
+class BtfTypes:
+    """The types of one blob, and of the kernel's behind it if it is a module's."""
+
+    def __init__(self, program: Program, btf: Btf, base: BtfTypes | None = None) -> None:
+        self.program = program
+        self.btf = btf
+        self.base = base
+        self._types: dict[int, Type] = {0: program.void_type()}
+        self._depth = 0
+        self._constants: dict[int, tuple[int, int]] | None = None
+
+    def find(self, name: str, kinds: drgn.TypeKindSet) -> Type | None:
+        """The first type of that name and one of ``kinds``, or None.
+
+        Twenty-odd names a kernel are of several types; the first is the one that was met first
+        when the kernel was linked, as with DWARF.
+        """
+        for type_id in self.btf.ids(name):
+            if type_id < self.btf.first_id:
+                continue
+            words, at = self.btf.locate(type_id)
+            kind = Kind(words[at + 1] >> 24 & 0x1F)
+            if not kinds & _KINDS.get(kind, frozenset()):
+                continue
+            found = self.type(type_id)
+            if found.kind in kinds:
+                return found
+        return None
+
+    def first(self, name: str, kind: Kind) -> int | None:
+        """The id of the first type of that name and kind in this blob."""
+        for type_id in self.btf.ids(name):
+            words, at = self.btf.locate(type_id)
+            if words[at + 1] >> 24 & 0x1F == kind:
+                return type_id
+        return None
+
+    def referred(self, type_id: int) -> Type:
+        """The type of a function's or a variable's record."""
+        words, at = self.btf.locate(type_id)
+        return self.type(words[at + 2])
+
+    def constant(self, name: str) -> Object | None:
+        """The enumerator ``name``, as an object of its enumeration's type."""
+        if self._constants is None:
+            self._constants = dict(self._enumerators())
+        blob: Btf | None = self.btf
+        encoded = name.encode("ascii", "replace") + b"\0"
+        while blob is not None:
+            at = blob.strings.find(b"\0" + encoded)
+            found = self._constants.get(blob.first_string + at + 1) if at >= 0 else None
+            if found is not None:
+                return Object(self.program, self.type(found[0]), value=found[1])
+            blob = blob.base
+        return None
+
+    def _enumerators(self) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Name offset → (id, value); the first of a name wins, so they come in reverse."""
+        for type_id in reversed(range(self.btf.first_id, self.btf.first_id + len(self.btf.places))):
+            words, at = self.btf.locate(type_id)
+            kind = words[at + 1] >> 24 & 0x1F
+            if kind == Kind.ENUM or kind == Kind.ENUM64:
+                for name, value in self._enum_values(type_id):
+                    yield name, (type_id, value)
+
+    def type(self, type_id: int) -> Type:
+        """The drgn type of ``type_id``.
+
+        :raises BtfError: there is none such, or types refer to each other in a circle
+        """
+        found = self._types.get(type_id)
+        if found is None:
+            if self.base is not None and type_id < self.btf.first_id:
+                return self.base.type(type_id)
+            if self._depth > _MAX_DEPTH:
+                raise BtfError(f"type {type_id} refers to itself")
+            self._depth += 1
+            try:
+                found = self._make(type_id)
+            finally:
+                self._depth -= 1
+            self._types[type_id] = found
+        return found
+
+    def _make(self, type_id: int) -> Type:
+        words, at = self.btf.locate(type_id)
+        name_offset, info, third = words[at], words[at + 1], words[at + 2]
+        kind = Kind(info >> 24 & 0x1F)
+        program = self.program
+        if kind == Kind.PTR:
+            return program.pointer_type(self.type(third))
+        if kind in _QUALIFIERS:
+            qualified = self.type(third)
+            return qualified.qualified(qualified.qualifiers | _QUALIFIERS[kind])
+        if kind == Kind.TYPE_TAG:
+            return self.type(third)
+        if kind == Kind.ARRAY:
+            element, length = words[at + 3], words[at + 5]
+            # BTF does not tell `int a[]` from `int a[0]`; the kernel has hardly any of the latter.
+            return program.array_type(self.type(element), length or None)
+        if kind == Kind.FUNC_PROTO:
+            return self._function(third, words[at + 3 : at + 3 + 2 * (info & 0xFFFF)].tolist())
+        name = self.btf.string(name_offset) or None
+        if kind == Kind.STRUCT or kind == Kind.UNION:
+            make = program.struct_type if kind == Kind.STRUCT else program.union_type
+            return make(name, third, self._members(type_id))
+        if name is not None:
+            if kind == Kind.INT:
+                return self._int(name, third, words[at + 3] >> 24)
+            if kind == Kind.FLOAT:
+                return program.float_type(name, third)
+            if kind == Kind.TYPEDEF:
+                return program.typedef_type(name, self.type(third))
+            if kind == Kind.FWD:
+                return self._declared(name, union=bool(info & _FWD_UNION))
+        if kind == Kind.ENUM or kind == Kind.ENUM64:
+            return self._enum(type_id, name, third, signed=bool(info >> 31))
+        raise BtfError(f"type {type_id} is of kind {kind.name}, which is none of C's")
+
+    def _int(self, name: str, size: int, encoding: int) -> Type:
+        if encoding & _INT_BOOL:
+            return self.program.bool_type(name, size)
+        return self.program.int_type(name, size, bool(encoding & _INT_SIGNED))
+
+    def _declared(self, name: str, *, union: bool) -> Type:
+        """``struct name;`` of one file is the complete type if another file has just one."""
+        kind = Kind.UNION if union else Kind.STRUCT
+        complete = [i for i in self.btf.ids(name) if self._kind(i) == kind]
+        if not complete and self.base is not None:
+            complete = [i for i in self.base.btf.ids(name) if self.base._kind(i) == kind]
+        if len(complete) == 1:
+            return self.type(complete[0])
+        return self.program.union_type(name) if union else self.program.struct_type(name)
+
+    def _kind(self, type_id: int) -> int:
+        words, at = self.btf.locate(type_id)
+        return words[at + 1] >> 24 & 0x1F
+
+    def _members(self, type_id: int) -> list[TypeMember]:
+        words, at = self.btf.locate(type_id)
+        info = words[at + 1]
+        raw = words[at + 3 : at + 3 + 3 * (info & 0xFFFF)].tolist()
+        string = self.btf.string
+        made = []
+        for i in range(0, len(raw), 3):
+            name, member, offset = raw[i : i + 3]
+            size = 0
+            if info >> 31:
+                size, offset = offset >> 24, offset & 0xFFFFFF
+            made.append(TypeMember(self._member(member, size), string(name) or None, offset))
+        return made
+
+    def _member(self, type_id: int, bits: int) -> Callable[[], Type | Object]:
+        if not bits:
+            return lambda: self._lazily(type_id)
+        return lambda: Object(self.program, self._lazily(type_id), bit_field_size=bits)
+
+    def _lazily(self, type_id: int) -> Type:
+        # drgn asks for a member's type in the middle of whatever it does: depth begins anew.
+        depth, self._depth = self._depth, 0
+        try:
+            return self.type(type_id)
+        except BtfError as error:
+            raise LookupError(str(error)) from error
+        finally:
+            self._depth = depth
+
+    def _function(self, returned: int, raw: list[int]) -> Type:
+        names, types = raw[::2], raw[1::2]
+        variadic = bool(types) and types[-1] == 0 and names[-1] == 0
+        if variadic:
+            del names[-1], types[-1]
+        parameters = [
+            TypeParameter(self._member(type_id, 0), self.btf.string(name) or None)
+            for name, type_id in zip(names, types, strict=True)
+        ]
+        return self.program.function_type(self.type(returned), parameters, variadic)
+
+    def _enum(self, type_id: int, name: str | None, size: int, *, signed: bool) -> Type:
+        values = self._enum_values(type_id)
+        if not values:
+            return self.program.enum_type(name)
+        # The sign is told since pahole 1.24; before, a negative enumerator gives it away.
+        signed = signed or any(value < 0 for _, value in values)
+        spelling = (_SIGNED if signed else _UNSIGNED).get(size)
+        if spelling is None:
+            raise BtfError(f"an enumeration takes {size} bytes")
+        return self.program.enum_type(
+            name,
+            self.program.int_type(spelling, size, signed),
+            [TypeEnumerator(self.btf.string(offset), value) for offset, value in values],
+        )
+
+    def _enum_values(self, type_id: int) -> list[tuple[int, int]]:
+        """(name offset, value) of each enumerator."""
+        words, at = self.btf.locate(type_id)
+        info, size = words[at + 1], words[at + 2]
+        vlen = info & 0xFFFF
+        if info >> 24 & 0x1F == Kind.ENUM64:
+            raw = words[at + 3 : at + 3 + 3 * vlen].tolist()
+            wide = [low | high << 32 for low, high in zip(raw[1::3], raw[2::3], strict=True)]
+            if info >> 31:
+                wide = [value - (value >> 63 << 64) for value in wide]
+            return list(zip(raw[::3], wide, strict=True))
+        raw = words[at + 3 : at + 3 + 2 * vlen].tolist()
+        # Without the sign flag all values are kept as s32 (btf.rst), so older kernels' unsigned
+        # ones above INT_MAX come out negative, which is how this tells signed enumerations.
+        signed = struct.unpack(f"={vlen}i", struct.pack(f"={vlen}I", *raw[1::2]))
+        if size == 8 or info >> 31 or vlen == 0:
+            return list(zip(raw[::2], signed, strict=True))
+        return list(zip(raw[::2], signed if min(signed) < 0 else raw[1::2], strict=True))

@@ -1,0 +1,189 @@
+"""The frame below ``__crash_kexec()``, which the ORC tables leave out.
+
+The kernel marks ``__crash_kexec()`` STACK_FRAME_NON_STANDARD (kernel/kexec_core.c since 4.14), so
+objtool writes no ORC for it, and libdrgn, which then goes by ``rbp``, loses its caller: ``panic()``
+is missing from the backtrace of every machine that panicked. The caller's return address is on the
+stack all the same: it is the first word there that follows a ``call __crash_kexec``. A tiny ELF
+file with one entry of ``.debug_frame`` that says so is given to libdrgn as debugging information.
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import drgn
+from drgn import MainModule, Program
+
+from kautopsy.symbols.index import KernelSymbols
+
+FILE_NAME = "btf-and-kallsyms-of-the-dump"
+"""What drgn shows as the end of the path of the kernel's file."""
+
+_FUNCTION = "__crash_kexec"
+_STACK = 1024
+_RSP, _RETURN = 7, 16
+# Numbers of registers in instructions and in DWARF (System V ABI, figure 3.36).
+_DWARF_REGISTERS = {0: 0, 1: 2, 2: 1, 3: 3, 4: 7, 5: 6, 6: 4, 7: 5, **{i: i for i in range(8, 16)}}
+_FIVE_BYTES = (0xE8, *range(0xB8, 0xC0))  # call (of fentry), mov imm32
+_NOPS = (
+    b"\x0f\x1f\x44\x00\x00",
+    b"\x66\x66\x66\x66\x90",
+)  # P6's and, until 5.12, K8's, in place of fentry
+
+
+@dataclass(frozen=True)
+class FrameRule:
+    """How to leave the frame.
+
+    :param start: of the function, as it ran
+    :param cfa: bytes from the stack pointer to the caller's
+    :param saved: (DWARF register, bytes below the caller's stack pointer)
+    """
+
+    start: int
+    size: int
+    cfa: int
+    saved: tuple[tuple[int, int], ...] = ()
+
+
+def find_rule(program: Program, symbols: KernelSymbols) -> FrameRule | None:
+    """The rule for the CPU that took the machine down, or None where it is not needed."""
+    platform = program.platform
+    if platform is None or platform.arch != drgn.Architecture.X86_64:
+        return None
+    places = symbols.named(_FUNCTION)
+    if not places:
+        return None
+    start = symbols.symbol(places[0]).address
+    size = symbols.size(places[0])
+    try:
+        frame = program.crashed_thread().stack_trace()[0]
+        if not start <= frame.pc < start + size:
+            return None
+        rsp = frame.register("rsp")
+        frame_size, saved = _prologue(program.read(start, min(size, 64)))
+        for cfa in range(8, _STACK, 8):  # word by word: the stack may end before
+            if _follows_call(program, program.read_u64(rsp + cfa - 8), start):
+                return FrameRule(start, size, cfa, saved if frame_size == cfa else ())
+    except (drgn.FaultError, LookupError, ValueError, IndexError):
+        pass
+    return None
+
+
+def _follows_call(program: Program, address: int, target: int) -> bool:
+    if address < 1 << 63:
+        return False
+    try:
+        call = program.read(address - 5, 5)
+    except drgn.FaultError:
+        return False
+    displacement: int = struct.unpack("<i", call[1:])[0]
+    return call[0] == 0xE8 and address + displacement == target
+
+
+def _prologue(code: bytes) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Bytes from the stack pointer to the caller's after the prologue, and what it pushed."""
+    depth = 8  # the return address
+    saved: list[tuple[int, int]] = []
+    at = 0
+    while at < len(code) - 8:
+        byte = code[at]
+        pushed = None
+        if 0x50 <= byte <= 0x57:
+            pushed, length = byte - 0x50, 1
+        elif byte == 0x41 and 0x50 <= code[at + 1] <= 0x57:
+            pushed, length = byte - 0x41 + 8 + code[at + 1] - 0x50, 2
+        elif code[at : at + 3] == b"\x48\x81\xec":  # sub imm32, %rsp
+            return depth + int.from_bytes(code[at + 3 : at + 7], "little"), tuple(saved)
+        elif code[at : at + 3] == b"\x48\x83\xec":  # sub imm8, %rsp
+            return depth + code[at + 3], tuple(saved)
+        elif code[at : at + 4] == b"\xf3\x0f\x1e\xfa":  # endbr64
+            length = 4
+        elif byte in _FIVE_BYTES or code[at : at + 5] in _NOPS:
+            length = 5
+        elif byte in (0x31, 0x89):  # xor, mov between registers
+            length = 2
+        elif byte in (0x45, 0x48) and code[at + 1] in (0x31, 0x89):
+            length = 3
+        else:
+            break
+        if pushed is not None:
+            depth += 8
+            saved.append((_DWARF_REGISTERS[pushed], depth))
+        at += length
+    return depth, tuple(saved)
+
+
+def give(module: MainModule, rule: FrameRule, kaslr_offset: int) -> bool:
+    """Make libdrgn know ``rule``; False if it does not take it.
+
+    :param kaslr_offset: bytes: the file speaks of the kernel as it was linked
+    """
+    if module.build_id is None:
+        return False
+    with tempfile.TemporaryDirectory(prefix="kautopsy-") as folder:
+        path = Path(folder) / FILE_NAME  # a memfd's name would end in "(deleted)" wherever shown
+        path.write_bytes(_elf(module.build_id, rule, kaslr_offset))
+        module.try_file(path)
+    return bool(module.debug_file_status == drgn.ModuleFileStatus.HAVE)
+
+
+def _elf(build_id: bytes, rule: FrameRule, kaslr_offset: int) -> bytes:
+    """An ELF file with a build-id, an empty unit of DWARF 4 and one frame description."""
+    note = struct.pack("<III4s", 4, len(build_id), 3, b"GNU\0") + build_id
+    note += b"\0" * (-len(note) % 4)
+    abbreviations = bytes([1, 0x11, 0, 0, 0, 0])  # 1: DW_TAG_compile_unit, no children
+    unit = struct.pack("<HIBB", 4, 0, 8, 1)
+    sections = [
+        ("", 0, b""),
+        (".note.gnu.build-id", 7, note),
+        (".debug_abbrev", 1, abbreviations),
+        (".debug_info", 1, struct.pack("<I", len(unit)) + unit),
+        (".debug_frame", 1, _debug_frame(rule, kaslr_offset)),
+    ]
+    names = b"\0".join(name.encode() for name, _, _ in sections) + b"\0.shstrtab\0"
+    sections.append((".shstrtab", 3, names))
+    data = b""
+    headers = b""
+    for name, kind, content in sections:
+        data += b"\0" * (-len(data) % 8)
+        headers += struct.pack(
+            "<IIQQQQIIQQ",
+            names.index(name.encode() + b"\0"),
+            kind, 2 if kind == 7 else 0, 0, 64 + len(data) if kind else 0, len(content),
+            0, 0, 4 if kind else 0, 0,
+        )  # fmt: skip
+        data += content
+    data += b"\0" * (-len(data) % 8)
+    ident = b"\x7fELF\x02\x01\x01" + b"\0" * 9
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        ident, 2, 62, 1, 0, 0, 64 + len(data), 0, 64, 0, 0, 64, len(sections), len(sections) - 1,
+    )  # fmt: skip
+    return header + data + headers
+
+
+def _debug_frame(rule: FrameRule, kaslr_offset: int) -> bytes:
+    # CIE: version 4, no augmentation, 8-byte addresses, code factor 1, data factor -8.
+    cie = struct.pack("<I", 0xFFFFFFFF) + bytes([4, 0, 8, 0, 1, 0x78, _RETURN])
+    cie += b"\x0c" + _uleb(_RSP) + _uleb(rule.cfa)  # DW_CFA_def_cfa
+    cie += bytes([0x80 | _RETURN, 1])  # DW_CFA_offset: the return address is below the CFA
+    for register, below in rule.saved:
+        cie += bytes([0x80 | register]) + _uleb(below // 8)
+    fde = struct.pack("<IQQ", 0, rule.start - kaslr_offset, rule.size)
+    return b"".join(
+        struct.pack("<I", len(entry)) + entry
+        for entry in (body + b"\0" * (-(len(body) + 4) % 8) for body in (cie, fde))
+    )
+
+
+def _uleb(value: int) -> bytes:
+    out = bytearray()
+    while True:
+        value, low = value >> 7, value & 0x7F
+        out.append(low | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
