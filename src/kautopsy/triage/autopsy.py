@@ -12,7 +12,7 @@ from kautopsy.model.base import Unreadable
 from kautopsy.model.report import Report
 from kautopsy.symbols.ladder import open_program
 from kautopsy.triage.detector import investigate
-from kautopsy.triage.reported import reported
+from kautopsy.triage.reported import reported, told
 from kautopsy.triage.scene import Scene
 from kautopsy.triage.verdict import weigh
 
@@ -57,6 +57,7 @@ def autopsy_steps(
     )
     yield report
 
+    scene.told = told(scene)
     scene.crash = reported(scene, header)
     report = msgspec.structs.replace(report, crash=scene.crash)
     yield report

@@ -1,16 +1,28 @@
-"""What was reported: the crash as the kernel itself told it, and who pulled the trigger."""
+"""What was reported: the crash as the kernel itself told it, and who pulled the trigger.
+
+The dump's own log goes through the same engine as console text does, so that one crash has one kind,
+title and fingerprint whichever way it came home. The stack and the registers in the dump are asked
+too: they give the backtrace, they know sysrq-c on any kernel, and they are all there is where the
+log is lost.
+"""
 
 from __future__ import annotations
 
 import re
 
+import msgspec
 from drgn.helpers.linux.module import for_each_module
 from drgn.helpers.linux.sched import task_cpu
 
-from kautopsy.kernel.reading import readable, text
+from kautopsy.kernel.cpus import running_stack, stopped_at
+from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.stacks import kernel_frames
 from kautopsy.model.base import Unreadable
+from kautopsy.fingerprint import fingerprint
 from kautopsy.model.crash import Crash, Frame, Kind, TaskRef, Trigger
 from kautopsy.model.report import System
+from kautopsy.oops.crashes import read_text
+from kautopsy.triage.culprit import guilty_frame
 from kautopsy.triage.scene import Scene
 
 # What panic() was told → what was reported and by whom. The strings are the kernel's own, from the
@@ -82,33 +94,7 @@ _OOPSES: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
     )
 )
 
-# What stands on the stack above the code that made the kernel stop.
-_CRASH_MACHINERY = frozenset(
-    {
-        "__crash_kexec",
-        "crash_kexec",
-        "crash_setup_regs",
-        "native_machine_crash_shutdown",
-        "machine_kexec",
-        "panic",
-        "vpanic",
-        "nmi_panic",
-        "delay_tsc",
-        "__const_udelay",
-        "__delay",
-        "oops_end",
-        "__preempt_count_add",
-        "cpu_relax",
-        "panic_smp_self_stop",
-    }
-)
-
-
-def _guilty(frames: tuple[Frame, ...]) -> Frame | None:
-    for frame in frames:
-        if frame.function and frame.function not in _CRASH_MACHINERY and not frame.inline:
-            return frame
-    return None
+_OPERATOR = (Kind.OPERATOR_SYSRQ, Kind.OPERATOR_NMI)
 
 
 def asked_for_by_sysrq(frames: tuple[Frame, ...]) -> bool:
@@ -139,40 +125,86 @@ def classify(message: str | None, lines: tuple[str, ...]) -> tuple[Kind, Trigger
     return kind, trigger
 
 
+def told(scene: Scene) -> tuple[Crash, ...]:
+    """The crashes in the dump's log, oldest first."""
+    if isinstance(scene.log, Unreadable):
+        return ()
+    return tuple(read_text("\n".join(str(record) for record in scene.log)))
+
+
 def reported(scene: Scene, system: System) -> Crash:
-    """The crash as reported, from the dump's registers, stack and log."""
+    """The crash as reported: by the log where there is one, and by registers and stack."""
     frames = scene.panic_frames
     message = None if isinstance(system.panic, Unreadable) else system.panic
     kind, trigger = classify(message, scene.log_lines)
     if asked_for_by_sysrq(frames):
         kind, trigger = Kind.OPERATOR_SYSRQ, Trigger.SYSRQ
-    task = scene.panic_task
-    ref: TaskRef | None = None
-    cpu: int | None = None
-    if task is not None:
-        pid = readable(lambda: int(task.pid))
-        comm = readable(lambda: text(task.comm.string_()))
-        number = readable(lambda: task_cpu(task))
-        ref = TaskRef(pid=None if isinstance(pid, Unreadable) else pid, comm=str(comm))
-        cpu = None if isinstance(number, Unreadable) else number
-    elif message is None:
-        message = "no panic: the dump was taken from outside"
-    guilty = _guilty(frames)
-    title = message or "no panic message"
-    if guilty is not None and guilty.function is not None and guilty.function not in title:
-        title = f"{title} in {guilty.function}"
+    text_crash = scene.told[-1] if scene.told else None
+    if text_crash is not None and kind not in _OPERATOR:
+        kind = text_crash.kind
+        trigger = trigger or text_crash.trigger
+    if scene.panic_task is None and message is None:
+        # Nobody pulled a trigger: somebody took a picture of a machine that still ran, or hung.
+        trigger = None
+    pid, comm, cpu = _where(scene)
     modules = readable(
         lambda: tuple(text(module.name.string_()) for module in for_each_module(scene.program))
     )
-    return Crash(
+    crash = Crash(
         kind=kind,
-        title=title,
+        title=_title(message, frames) if text_crash is None else text_crash.title,
+        titles=() if text_crash is None else text_crash.titles,
         trigger=trigger,
+        corrupted=False if text_crash is None else text_crash.corrupted,
+        corrupted_reason=None if text_crash is None else text_crash.corrupted_reason,
         cpu=cpu,
-        task=ref,
-        instruction=None,
-        frames=frames,
+        task=None if scene.panic_task is None else TaskRef(pid=pid, comm=comm),
+        instruction=None if text_crash is None else text_crash.instruction,
+        frames=frames or (() if text_crash is None else text_crash.frames),
+        registers=_registers(scene) or ({} if text_crash is None else text_crash.registers),
         modules=() if isinstance(modules, Unreadable) else modules,
         tainted=() if isinstance(system.tainted, Unreadable) else system.tainted,
         release=None if isinstance(system.release, Unreadable) else system.release,
+        hardware=None if text_crash is None else text_crash.hardware,
     )
+    known = fingerprint(crash) if text_crash is None else text_crash.fingerprint
+    return msgspec.structs.replace(crash, fingerprint=known)
+
+
+def _title(message: str | None, frames: tuple[Frame, ...]) -> str:
+    title = message or "no panic: the dump was taken from outside, or its log is lost"
+    guilty = guilty_frame(frames)
+    if guilty is None or guilty.function is None or guilty.function in title:
+        return title
+    return f"{title} in {guilty.function}"
+
+
+def _where(scene: Scene) -> tuple[int | None, str, int | None]:
+    """Pid, comm and CPU of the task that was running where the kernel stopped."""
+    task = scene.panic_task
+    if task is None:
+        return None, "", None
+    pid = readable(lambda: int(task.pid))
+    comm = readable(lambda: text(task.comm.string_()))
+    cpu = readable(lambda: task_cpu(task))
+    return (
+        None if isinstance(pid, Unreadable) else pid,
+        str(comm),
+        None if isinstance(cpu, Unreadable) else cpu,
+    )
+
+
+def _registers(scene: Scene) -> dict[str, int]:
+    """Registers where the fault or the interrupt that stopped the machine came; {} if neither."""
+    task = scene.panic_task
+    stack = None if task is None else running_stack(scene.program, task)
+    if stack is None:
+        return {}
+    try:
+        frames = list(kernel_frames(stack))
+        start = stopped_at(frames)
+        if not frames or not start or not frames[start].interrupted:
+            return {}
+        return dict(frames[start].registers())
+    except READ_ERRORS:
+        return {}

@@ -8,11 +8,13 @@ from typing import TypeVar
 
 from drgn import Object, Program
 
+from kautopsy.kernel.cpus import Cpu, cpus, running_stack, stopped_at
 from kautopsy.kernel.locks import Locks
 from kautopsy.kernel.log import LogLine, log
 from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.reading import READ_ERRORS, reason
-from kautopsy.kernel.stacks import backtrace
+from kautopsy.kernel.spins import Spin, find_spins
+from kautopsy.kernel.stacks import backtrace, kernel_frames, to_frame
 from kautopsy.kernel.tasks import task_object
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Frame, Kind
@@ -35,6 +37,8 @@ class Scene:
         self.dump = dump
         self.symbols = symbols
         self.crash = Crash(kind=Kind.UNKNOWN, title="not looked at yet")
+        self.told: tuple[Crash, ...] = ()
+        """The crashes that the log tells of, oldest first."""
         self.notes: list[str] = []
         """What could not be read or went wrong on the way; told in the report."""
         self._frames: dict[int, tuple[Frame, ...]] = {}
@@ -75,6 +79,28 @@ class Scene:
         if task not in self._frames:
             self._frames[task] = backtrace(self.program, task_object(self.program, task))
         return self._frames[task]
+
+    @cached_property
+    def cpus(self) -> tuple[Cpu, ...]:
+        """What each CPU was doing."""
+        return self.rows(cpus, "CPUs")
+
+    def cpu_frames(self, cpu: Cpu) -> tuple[Frame, ...]:
+        """Backtrace of what ``cpu`` was doing, the crash's own frames left out."""
+        stack = running_stack(self.program, task_object(self.program, cpu.task))
+        if stack is None:
+            return ()
+        frames = list(kernel_frames(stack))
+        return tuple(to_frame(self.program, frame) for frame in frames[stopped_at(frames) :])
+
+    @cached_property
+    def spins(self) -> tuple[Spin, ...]:
+        """CPUs that spin on a lock."""
+        try:
+            return tuple(find_spins(self.program, self.cpus))
+        except READ_ERRORS as error:
+            self.notes.append(f"spinning CPUs could not be found: {reason(error)}")
+            return ()
 
     @cached_property
     def panic_task(self) -> Object | None:

@@ -26,7 +26,7 @@ from kautopsy.triage.detectors.deadlock import victims
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
-NOTICED = 3 * SECOND
+NOTICED = 2 * SECOND
 """A wait shorter than this is the life of a busy machine."""
 LONG = 20 * SECOND
 TIMEOUT = 120 * SECOND
@@ -98,7 +98,7 @@ def is_timed(frames: tuple[Frame, ...]) -> bool:
 
 
 def grown(age: int) -> float:
-    """Confidence that a wait of ``age`` nanoseconds is no passing one: 0.6 at 3 s, 0.9 at 120 s."""
+    """Confidence that a wait of ``age`` nanoseconds is no passing one: 0.6 at 2 s, 0.9 at 120 s."""
     if age < NOTICED:
         return 0.3
     if age < LONG:

@@ -1,0 +1,146 @@
+"""CPUs: what each was doing, since when, and whether its clock still ticked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+from drgn import Object, Program, StackFrame
+from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_present_cpu
+from drgn.helpers.linux.sched import cpu_curr, cpu_rq
+from drgn.helpers.linux.stack import LinuxKernelStack, StackKind, kernel_stack_trace
+
+from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.stacks import kernel_frames, to_frame
+from kautopsy.kernel.table import Column, table
+from kautopsy.kernel.tasks import now, plain
+from kautopsy.model.base import Unreadable
+from kautopsy.model.crash import Frame
+
+_IF = 0x200  # x86 RFLAGS: interrupts are enabled
+
+# What stands on a stack because the machine is being stopped: the way from a watchdog, a fault or an
+# NMI into panic(), kexec and the halt of the other CPUs. (kernel/panic.c, kernel/watchdog.c,
+# kernel/rcu/tree_stall.h, kernel/smp.c; arch/x86/kernel/{crash,dumpstack,nmi,reboot,smp,traps}.c,
+# arch/x86/mm/fault.c)
+_STOPPING = re.compile(
+    r"v?panic|nmi_panic\w*|(__)?crash_kexec|machine_kexec|crash_(nmi_callback|save_cpu|setup_regs)"
+    r"|kdump_nmi_callback|nmi_shootdown_\w+|stop_this_cpu|native_(halt|smp_send_stop)|delay_tsc"
+    r"|oops_end|(__)?die(_\w+)?|page_fault_oops|no_context|kernelmode_fixup_or_oops|__bad_area\w*"
+    r"|watchdog_(timer_fn|overflow_callback|hardlockup_check)|unknown_nmi_error|io_check_error"
+    r"|pci_serr_error|print_cpu_stall|check_cpu_stall|panic_on_rcu_stall|rcu_sched_clock_irq"
+    r"|__warn(_printk)?|check_panic_on_warn|out_of_memory|sysrq_handle_crash|df_debug|report_bug"
+)
+
+_CONTEXTS = {
+    StackKind.NMI: "nmi",
+    StackKind.IRQ: "irq",
+    StackKind.SOFTIRQ: "softirq",
+    StackKind.TASK: "task",
+}
+
+
+class Cpu(msgspec.Struct, frozen=True):
+    """One CPU."""
+
+    cpu: Annotated[int, Column("number")]
+    online: Annotated[bool, Column("as the kernel saw it; panic() takes the others offline")]
+    pid: Annotated[int | Unreadable, Column("of the task on it, 0 if it idled")]
+    comm: Annotated[str, Column("of the task on it")]
+    task: Annotated[int, Column("its task_struct, 0 if unknown", unit="address")]
+    runnable: Annotated[int | Unreadable, Column("tasks on its runqueue, the running one included")]
+    context: Annotated[str, Column("idle, user, task, softirq, irq, nmi or unknown")]
+    function: Annotated[str, Column("innermost function of what it did, the crash's own left out")]
+    interrupts: Annotated[bool | None, Column("enabled; None if its registers are not in the dump")]
+    silent: Annotated[int | Unreadable, Column("since its last tick or switch", unit="ns")]
+    running: Annotated[int | Unreadable, Column("since the task got the CPU", unit="ns")]
+
+
+def running_stack(program: Program, task: Object) -> LinuxKernelStack | None:
+    """The stack of a task that was on a CPU, None if the dump has no registers for it."""
+    try:
+        return kernel_stack_trace(task)
+    except READ_ERRORS:
+        return None
+
+
+def stopped_at(frames: list[StackFrame]) -> int:
+    """Index of the first of ``frames`` that is not about stopping the machine.
+
+    The panicking CPU has panic() and the interrupt that called it on top, the others the NMI or
+    the interrupt that stopped them.
+    """
+    start = 0
+    boundaries = [
+        index
+        for index, frame in enumerate(frames)
+        if index and frame.interrupted and not frames[index - 1].interrupted
+    ]
+    for boundary in (*boundaries, None):
+        last = -1
+        for index in range(start, len(frames) if boundary is None else boundary):
+            name = plain(frames[index].name or "")
+            if _STOPPING.fullmatch(name):
+                last = index
+        if last < 0:
+            break
+        start = last + 1 if boundary is None else boundary
+    return min(start, max(len(frames) - 1, 0))
+
+
+@table
+def cpus(program: Program) -> Iterator[Cpu]:
+    """Every CPU present."""
+    clock = now(program)
+    online = readable(lambda: set(for_each_online_cpu(program)))
+    for cpu in for_each_present_cpu(program):
+        yield _row(program, cpu, clock, online if isinstance(online, set) else set())
+
+
+def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
+    task = cpu_curr(program, cpu)
+    pid = readable(lambda: int(task.pid))
+    context, function = "unknown", ""
+    interrupts: bool | None = None
+    stack = running_stack(program, task)
+    if pid == 0:
+        context = "idle"
+    if stack is not None:
+        context, function, interrupts = _doing(program, stack, context)
+    return Cpu(
+        cpu=cpu,
+        online=cpu in online,
+        pid=pid,
+        comm=str(readable(lambda: text(task.comm.string_()))),
+        task=int(task),
+        runnable=readable(lambda: int(cpu_rq(program, cpu).nr_running)),
+        context=context,
+        function=function,
+        interrupts=interrupts,
+        silent=readable(lambda: max(0, clock - int(cpu_rq(program, cpu).clock))),
+        running=readable(lambda: max(0, clock - int(task.sched_info.last_arrival))),
+    )
+
+
+def _doing(program: Program, stack: LinuxKernelStack, context: str) -> tuple[str, str, bool | None]:
+    frames = list(kernel_frames(stack))
+    if not frames:
+        return "user" if context == "unknown" else context, "", True
+    first = stopped_at(frames)
+    frame = frames[first]
+    found: Frame = to_frame(program, frame)
+    kind = StackKind.UNKNOWN
+    seen = 0
+    for segment in stack.segments:
+        seen += len(segment.frames)
+        if first < seen:
+            kind = segment.kind
+            break
+    flags = readable(lambda: int(frame.register("rflags")))
+    return (
+        context if context == "idle" and kind is StackKind.TASK else _CONTEXTS.get(kind, context),
+        found.function or "",
+        None if isinstance(flags, Unreadable) else bool(flags & _IF),
+    )

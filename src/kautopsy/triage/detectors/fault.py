@@ -1,0 +1,231 @@
+"""Faults, BUGs and corruption that the kernel reported: the oops, and what it was about.
+
+Each crash that the log tells of becomes a finding: the last one is the death if the machine stopped
+by itself, earlier ones may have led to it. What the report calls a bad pointer is looked at more
+closely: the registers at the fault say whether the pointer was NULL plus a member's offset, list
+poison, the poison of freed or uninitialised slab memory, an address of user space or text, and
+which slab objects they point to (include/linux/poison.h, mm/slub.c). That turns a "general
+protection fault" into a use after free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kautopsy.kernel.objects import describe
+from kautopsy.kernel.poison import Pointer, Story, classify
+from kautopsy.model.crash import Crash, Frame, Kind, Trigger
+from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
+from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.detector import detector
+from kautopsy.triage.members import null_member
+from kautopsy.triage.scene import Scene
+
+_FAULTS = frozenset(
+    {
+        Kind.NULL_DEREFERENCE,
+        Kind.BAD_POINTER,
+        Kind.USE_AFTER_FREE,
+        Kind.EXEC_FAULT,
+        Kind.STACK_OVERFLOW,
+        Kind.DIVIDE_ERROR,
+        Kind.INVALID_OPCODE,
+        Kind.DOUBLE_FAULT,
+        Kind.BUG,
+        Kind.WARNING,
+        Kind.LIST_CORRUPTION,
+        Kind.SLAB_CORRUPTION,
+        Kind.PAGE_CORRUPTION,
+        Kind.REFCOUNT,
+        Kind.MEMORY_SAFETY,
+        Kind.DATA_RACE,
+        Kind.LOCK_MISUSE,
+        Kind.ATOMIC_SLEEP,
+        Kind.MACHINE_CHECK,
+        Kind.HARDWARE_NMI,
+    }
+)
+_POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
+
+_SAYS: dict[Kind, str] = {
+    Kind.NULL_DEREFERENCE: "used a pointer that is NULL",
+    Kind.BAD_POINTER: "used a pointer that points to nothing",
+    Kind.USE_AFTER_FREE: "used memory after it was freed",
+    Kind.EXEC_FAULT: "called through a function pointer that points to no code",
+    Kind.STACK_OVERFLOW: "used more stack than there is",
+    Kind.DIVIDE_ERROR: "divided by zero, or the quotient does not fit",
+    Kind.INVALID_OPCODE: "executed an instruction that is invalid here",
+    Kind.DOUBLE_FAULT: "faulted while a fault was being handled",
+    Kind.BUG: "found a condition that must never be (BUG)",
+    Kind.WARNING: "found a condition that should not be (WARN)",
+    Kind.LIST_CORRUPTION: "found a linked list damaged: an entry added or removed twice, or overwritten",
+    Kind.SLAB_CORRUPTION: "found a slab object damaged: freed twice, or written beyond its end",
+    Kind.PAGE_CORRUPTION: "found a page in a state that it must not be in",
+    Kind.REFCOUNT: "dropped or took a reference count beyond its limits",
+    Kind.ATOMIC_SLEEP: "slept where sleeping is forbidden: with a spinlock held or in an interrupt",
+}
+
+
+@detector()
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield one finding for each kind of fault and function that the log or the stack tells of."""
+    tellings = scene.told or (scene.crash,)
+    seen: set[str] = set()
+    for crash in reversed(tellings):
+        died_of_it = crash is tellings[-1] and scene.crash.trigger in (
+            Trigger.OOPS,
+            Trigger.PANIC,
+            Trigger.MACHINE_CHECK,
+        )
+        if crash.kind not in _FAULTS or (crash.kind is Kind.HARDWARE_NMI and not died_of_it):
+            continue
+        finding = _finding(scene, crash, died_of_it)
+        if finding.key not in seen:
+            seen.add(finding.key)
+            yield finding
+
+
+def _blame(scene: Scene, crash: Crash, died_of_it: bool) -> Culprit | None:
+    frames: tuple[Frame, ...] = crash.frames
+    if crash.instruction is not None:
+        frames = (crash.instruction, *frames)
+    told = culprit(frames)
+    if died_of_it:
+        # The stack in the dump has lines and modules that the text has not.
+        seen = culprit(scene.crash.frames)
+        if told is None or (seen is not None and seen.function == told.function):
+            return seen or told
+    return told
+
+
+def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
+    kind = crash.kind
+    registers = crash.registers or (scene.crash.registers if died_of_it else {})
+    pointers = _telling(registers)
+    evidence = [Evidence(what="reported", value=crash.title, show="log")]
+    story = ""
+    if kind in _POINTER_FAULTS:
+        kind, story = _sharper(kind, pointers)
+    blame = _blame(scene, crash, died_of_it)
+    for name, pointer in pointers.items():
+        if pointer.story not in (Story.NULL, Story.USER) and kind in _POINTER_FAULTS:
+            evidence.append(
+                Evidence(
+                    what=f"register {name.upper()}",
+                    value=f"{pointer.value:#018x}: {pointer.words}",
+                    show="bt",
+                )
+            )
+    if crash.instruction is not None and crash.instruction.function:
+        at = crash.instruction
+        where = f"{at.function}+{at.offset or 0:#x}" + (f" [{at.module}]" if at.module else "")
+        evidence.append(Evidence(what="instruction", value=where, show=f"dis -l {at.function}"))
+    if kind is Kind.NULL_DEREFERENCE:
+        member = null_member(scene, crash)
+        if member is not None:
+            evidence.append(member)
+            story = f" It reads as {member.value}."
+    if kind in (*_POINTER_FAULTS, Kind.EXEC_FAULT, Kind.SLAB_CORRUPTION):
+        evidence.extend(describe(scene.program, registers))
+    if kind is Kind.SLAB_CORRUPTION:
+        evidence.extend(_slab_lines(scene))
+    who = crash.task or (scene.crash.task if died_of_it else None)
+    tasks: tuple[TaskRole, ...] = ()
+    by = "The kernel"
+    if who is not None and who.pid is not None:
+        tasks = (
+            TaskRole(pid=who.pid, comm=who.comm, role="panicking" if died_of_it else "victim"),
+        )
+        by = f"{who.comm} (pid {who.pid})"
+    after = "" if died_of_it else " The machine ran on after that, damaged."
+    freed = next((item for item in evidence if item.what == "freed by"), None)
+    return Finding(
+        kind=kind,
+        title=f"{kind.value.replace('-', ' ')} in {called(blame)}: {crash.title}",
+        explanation=(
+            f"{by}, in {called(blame)}, {_SAYS.get(kind, 'hit what the title says')}.{story}"
+            + (f" The object was freed by {freed.value}." if freed else "")
+            + after
+        ),
+        confidence=_confidence(crash, kind, blame, died_of_it),
+        severity=Severity.FATAL if died_of_it or kind is not Kind.WARNING else Severity.WARNING,
+        culprit=blame,
+        tasks=tasks,
+        evidence=tuple(evidence),
+        next=_next(kind, blame),
+        key=f"{kind.value}:{blame.function if blame else '?'}",
+    )
+
+
+def _confidence(crash: Crash, kind: Kind, blame: Culprit | None, died_of_it: bool) -> float:
+    confidence = 0.95 if died_of_it else 0.8
+    if crash.kind is not kind:
+        confidence -= 0.05
+    if blame is None:
+        confidence -= 0.2
+    if crash.corrupted:
+        confidence -= 0.3
+    return round(confidence, 2)
+
+
+def _telling(registers: dict[str, int]) -> dict[str, Pointer]:
+    """Registers whose value is remarkable; the instruction and stack pointers are not."""
+    found = {}
+    for name, value in registers.items():
+        if name in ("rip", "rsp", "rflags", "eflags", "cs", "ss", "orig_rax") or len(name) > 4:
+            continue
+        pointer = classify(value)
+        if pointer.story in (
+            Story.LIST_POISON,
+            Story.FREED,
+            Story.UNINITIALISED,
+            Story.PAGE_POISON,
+            Story.NON_CANONICAL,
+        ):
+            found[name] = pointer
+    if "cr2" in registers:
+        found["cr2"] = classify(registers["cr2"])
+    return found
+
+
+def _sharper(kind: Kind, pointers: dict[str, Pointer]) -> tuple[Kind, str]:
+    stories = {pointer.story: pointer for pointer in pointers.values()}
+    address = pointers.get("cr2")
+    if address is not None and address.story is Story.NULL:
+        return kind, ""
+    for story in (Story.LIST_POISON, Story.FREED, Story.PAGE_POISON):
+        if story in stories:
+            return Kind.USE_AFTER_FREE, f" A register holds {stories[story].words}."
+    if kind is Kind.USE_AFTER_FREE:
+        return kind, ""
+    if Story.UNINITIALISED in stories:
+        return kind, f" A register holds {stories[Story.UNINITIALISED].words}."
+    # CR2 is of the page fault only; a general protection fault leaves that of an earlier one.
+    for pointer in (*(p for name, p in pointers.items() if name != "cr2"), address):
+        if pointer is not None and pointer.story in (
+            Story.NON_CANONICAL,
+            Story.USER,
+            Story.ERROR,
+            Story.VMALLOC,
+        ):
+            return kind, f" The pointer {pointer.value:#x} is {pointer.words}."
+    return kind, ""
+
+
+def _slab_lines(scene: Scene) -> Iterator[Evidence]:
+    """What SLUB itself printed about the object: the cache, and who had allocated and freed it."""
+    wanted = ("BUG ", "INFO: Allocated in", "INFO: Freed in", "Allocated in", "Freed in")
+    count = 0
+    for line in scene.log_lines:
+        if line.startswith(wanted) and count < 4:
+            count += 1
+            yield Evidence(what="SLUB said", value=line[:200], show="log")
+
+
+def _next(kind: Kind, blame: Culprit | None) -> tuple[str, ...]:
+    steps = [f"Read {called(blame)} at the line above (bt -l needs debugging information)."]
+    if kind in (Kind.USE_AFTER_FREE, Kind.SLAB_CORRUPTION):
+        steps.append("Boot with slub_debug=FZPU to learn who allocated and freed the object.")
+    if kind is Kind.NULL_DEREFERENCE:
+        steps.append("Find out who was to set the pointer, and why it had not.")
+    return tuple(steps)

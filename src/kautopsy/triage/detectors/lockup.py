@@ -1,0 +1,133 @@
+"""A CPU that does not come back: soft lockup (it does not reschedule) or hard (no interrupts).
+
+The kernel's watchdogs (kernel/watchdog.c) say so after 2 × watchdog_thresh seconds, if they are
+built in, enabled and, for hard lockups, if the machine has a PMU. An operator is often faster, and
+in many guests nothing detects a hard lockup at all. But the dump shows both: ``rq.clock`` moves
+with every tick and every switch, so a busy CPU whose clock stands still for seconds takes no
+interrupts; and ``sched_info.last_arrival`` says since when its task has had the CPU without giving
+it up.
+
+A CPU that runs a program in user space, or idles, does nothing wrong. One that spins on a lock is a
+victim (spinlock.py). One that waits for another CPU to answer an IPI
+(``smp_call_function_many_cond``) is the victim of a hard lockup there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kautopsy.kernel.cpus import Cpu
+from kautopsy.model.base import Unreadable
+from kautopsy.model.crash import Kind
+from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
+from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.scene import Scene
+
+SECOND = 1_000_000_000
+SILENT = 4 * SECOND
+BUSY = 8 * SECOND
+"""Without a switch, in the kernel. The watchdog's own thread takes every CPU each 4 s."""
+
+_SOFT = re.compile(r"soft lockup - CPU#(\d+) stuck for (\d+)s! \[(.*):(\d+)\]")
+_HARD = re.compile(r"hard LOCKUP on cpu (\d+)|Watchdog detected hard LOCKUP on cpu (\d+)")
+_IPI = ("smp_call_function_many_cond", "smp_call_function_single", "csd_lock_wait")
+
+
+@detector(Need.TYPES)
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield one finding a CPU."""
+    soft = {int(m[1]): int(m[2]) for line in scene.log_lines if (m := _SOFT.search(line))}
+    hard = {int(m[1] or m[2]) for line in scene.log_lines if (m := _HARD.search(line))}
+    spinning = {spin.cpu.cpu for spin in scene.spins}
+    for cpu in scene.cpus:
+        if cpu.pid == 0 or cpu.context in ("user", "idle"):
+            continue
+        silent = 0 if isinstance(cpu.silent, Unreadable) else cpu.silent
+        running = 0 if isinstance(cpu.running, Unreadable) else cpu.running
+        if cpu.cpu in hard or silent >= SILENT:
+            yield _hard(scene, cpu, silent, cpu.cpu in hard)
+        elif cpu.cpu in spinning:
+            continue
+        elif running >= BUSY or (cpu.cpu in soft and running >= SECOND):
+            yield _soft(scene, cpu, running, soft.get(cpu.cpu))
+
+
+def _roles(cpu: Cpu, role: str) -> tuple[TaskRole, ...]:
+    if isinstance(cpu.pid, Unreadable):
+        return ()
+    return (TaskRole(pid=cpu.pid, comm=cpu.comm, role=role),)
+
+
+def _hard(scene: Scene, cpu: Cpu, silent: int, said: bool) -> Finding:
+    frames = scene.cpu_frames(cpu)
+    blame = culprit(frames)
+    off = {True: "enabled", False: "disabled", None: "unknown"}[cpu.interrupts]
+    confidence = 0.95 if said else 0.9 if cpu.interrupts is False else 0.75
+    return Finding(
+        kind=Kind.HARD_LOCKUP,
+        title=f"CPU {cpu.cpu} took no interrupt for {silent / SECOND:.0f} s in {called(blame)}",
+        explanation=(
+            f"CPU {cpu.cpu} ran {cpu.comm} (pid {cpu.pid}) in {called(blame)} and its clock stood "
+            f"still for {silent / SECOND:.0f} s: it took no timer tick (interrupts {off}). Other "
+            "CPUs that wait for it, for an IPI or a lock, are victims."
+        ),
+        confidence=confidence,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=_roles(cpu, "culprit"),
+        evidence=(
+            Evidence(
+                what=f"CPU {cpu.cpu} without a tick",
+                value=f"{silent / SECOND:.1f} s",
+                show=f"runq -c {cpu.cpu}",
+            ),
+            Evidence(what="interrupts", value=off, show=f"bt -c {cpu.cpu}"),
+            Evidence(what="was in", value=called(blame), show=f"bt -c {cpu.cpu}"),
+        ),
+        next=(f"Read why {called(blame)} runs with interrupts off, and what ends its loop.",),
+        key=f"hard-lockup:{blame.function if blame else '?'}",
+    )
+
+
+def _soft(scene: Scene, cpu: Cpu, running: int, said: int | None) -> Finding:
+    frames = scene.cpu_frames(cpu)
+    blame = culprit(frames)
+    waits = any(frame.function in _IPI for frame in frames[:4])
+    confidence = 0.92 if said is not None else 0.7 if running < 20 * SECOND else 0.85
+    if waits:
+        confidence = 0.4
+    for_long = max(running / SECOND, said or 0)
+    return Finding(
+        kind=Kind.SOFT_LOCKUP,
+        title=f"CPU {cpu.cpu} is stuck in {called(blame)} for {for_long:.0f} s",
+        explanation=(
+            f"{cpu.comm} (pid {cpu.pid}) has had CPU {cpu.cpu} for {for_long:.0f} s in the kernel, "
+            f"in {called(blame)}, without giving it up, while "
+            f"{max(0, cpu.runnable - 1) if isinstance(cpu.runnable, int) else 'unknown'} other "
+            "task(s) wait to run there."
+            + (" It waits for another CPU to answer, so it is a victim." if waits else "")
+        ),
+        confidence=confidence,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=_roles(cpu, "victim" if waits else "culprit"),
+        evidence=(
+            Evidence(
+                what=f"{cpu.comm} has CPU {cpu.cpu}",
+                value=f"for {running / SECOND:.1f} s without a switch",
+                show=f"runq -t -c {cpu.cpu}",
+            ),
+            *(
+                (Evidence(what="the watchdog said", value=f"stuck for {said}s", show="log"),)
+                if said is not None
+                else ()
+            ),
+            Evidence(what="was in", value=called(blame), show=f"bt -c {cpu.cpu}"),
+        ),
+        next=(
+            f"Read what {called(blame)} loops over, and whether the loop can end or reschedule.",
+        ),
+        key=f"soft-lockup:{blame.function if blame else '?'}",
+    )

@@ -1,0 +1,161 @@
+"""A spinlock that is never released: who holds it, while others spin.
+
+A CPU that spins for seconds is a victim, and it is the one that the soft lockup watchdog names. The
+lock keeps no owner (kernel/spins.py), so the holder is sought among all tasks: who is inside a
+function that works on the lock, or has its address on the stack or in a register, and does not spin
+on it (kernel/locks.py, ``candidates``). A holder that sleeps has slept in an atomic section; one
+that runs elsewhere is stuck itself, perhaps on a second lock that this victim holds. If there is no
+other, the spinner itself, or somebody who is gone, forgot to release it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kautopsy.kernel.locks import who
+from kautopsy.kernel.spins import Spin
+from kautopsy.model.crash import Kind
+from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
+from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.scene import Scene
+
+SECOND = 1_000_000_000
+STUCK = 3 * SECOND
+"""Nobody may hold a spinlock that long; a busy machine's contention lasts microseconds."""
+
+
+@detector(Need.TYPES)
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield one finding a lock."""
+    by_lock: dict[int | None, list[Spin]] = {}
+    for spin in scene.spins:
+        if spin.age >= STUCK:
+            by_lock.setdefault(spin.lock, []).append(spin)
+    holders = {lock: _holders(scene, lock, spins) for lock, spins in by_lock.items()}
+    spinners = {spin.cpu.task: spin for spins in by_lock.values() for spin in spins}
+    reported: set[int | None] = set()
+    for lock, spins in by_lock.items():
+        if lock in reported:
+            continue
+        for spin in spins:
+            other = next((spinners[task] for task in holders[lock] if task in spinners), None)
+            if (
+                other is not None
+                and other.lock != lock
+                and spin.cpu.task in holders.get(other.lock, ())
+            ):
+                reported |= {lock, other.lock}
+                yield _abba(scene, spin, other)
+                break
+        else:
+            reported.add(lock)
+            yield _stuck(scene, lock, spins, holders[lock])
+
+
+def _holders(scene: Scene, lock: int | None, spins: list[Spin]) -> tuple[int, ...]:
+    if lock is None:
+        return ()
+    waiting = {spin.cpu.task for spin in scene.spins if spin.lock == lock}
+    return tuple(owner.task for owner in scene.locks.candidates(lock, waiting))
+
+
+def _blame(scene: Scene, task: int) -> Culprit | None:
+    for cpu in scene.cpus:
+        if cpu.task == task:
+            return culprit(scene.cpu_frames(cpu))
+    return culprit(scene.frames(task))
+
+
+def _spin_evidence(scene: Scene, spin: Spin) -> Evidence:
+    where = f" at {spin.lock:#x}" if spin.lock is not None else ""
+    return Evidence(
+        what=f"CPU {spin.cpu.cpu} spins",
+        value=(
+            f"{spin.cpu.comm} (pid {spin.cpu.pid}) for up to {spin.age / SECOND:.0f} s in "
+            f"{called(_blame(scene, spin.cpu.task))} on the lock{where}"
+        ),
+        show=f"bt -c {spin.cpu.cpu}",
+    )
+
+
+def _role(spin: Spin, role: str) -> TaskRole:
+    pid = spin.cpu.pid if isinstance(spin.cpu.pid, int) else 0
+    return TaskRole(pid=pid, comm=spin.cpu.comm, role=role)
+
+
+def _abba(scene: Scene, first: Spin, second: Spin) -> Finding:
+    one, two = (_blame(scene, spin.cpu.task) for spin in (first, second))
+    locks = [scene.locks.name_of(spin.lock or 0) for spin in (first, second)]
+    return Finding(
+        kind=Kind.DEADLOCK,
+        title=f"CPUs {first.cpu.cpu} and {second.cpu.cpu} spin on each other's spinlock",
+        explanation=(
+            f"{called(one)} on CPU {first.cpu.cpu} spins on {locks[0]}, which {called(two)} on CPU "
+            f"{second.cpu.cpu} works on while it spins on {locks[1]}, and the other way round: two "
+            "spinlocks taken in opposite order. Neither can ever go on."
+        ),
+        confidence=0.88,
+        severity=Severity.FATAL,
+        culprit=one or two,
+        tasks=(_role(first, "waiter"), _role(second, "waiter")),
+        evidence=(_spin_evidence(scene, first), _spin_evidence(scene, second)),
+        next=(
+            "Compare the order in which both functions take the two locks; it must be the same.",
+        ),
+        key="deadlock:"
+        + ",".join(sorted(f"spinlock@{site.function if site else '?'}" for site in (one, two))),
+    )
+
+
+def _stuck(scene: Scene, lock: int | None, spins: list[Spin], holders: tuple[int, ...]) -> Finding:
+    name = "a spinlock" if lock is None else f"spinlock {scene.locks.name_of(lock)}"
+    victim = max(spins, key=lambda spin: spin.age)
+    roles = [_role(spin, "victim") for spin in spins]
+    evidence = [_spin_evidence(scene, spin) for spin in spins]
+    sleeping = [task for task in holders if task in scene.locks.stacks.sleepers]
+    holder = holders[0] if len(holders) == 1 else sleeping[0] if len(sleeping) == 1 else None
+    if holder is None:
+        blame = _blame(scene, victim.cpu.task)
+        confidence = 0.75 if not holders else 0.6
+        say = (
+            "No other task is inside code that works on this lock: it was taken and never "
+            f"released, on an earlier path through {called(blame)} or its neighbours."
+            if not holders
+            else "Several tasks are inside code that works on this lock; one of them holds it."
+        )
+        for task in holders[:8]:
+            pid, comm = who(scene.locks.stacks, task)
+            roles.append(TaskRole(pid=pid, comm=comm, role="suspect"))
+    else:
+        pid, comm = who(scene.locks.stacks, holder)
+        blame = _blame(scene, holder)
+        asleep = holder in sleeping
+        doing = "sleeps" if asleep else "is itself busy on another CPU"
+        say = f"{comm} (pid {pid}) works on this lock in {called(blame)} and {doing}" + (
+            ": it sleeps with a spinlock held, which is never allowed." if asleep else "."
+        )
+        confidence = 0.85
+        roles.insert(0, TaskRole(pid=pid, comm=comm, role="owner"))
+        evidence.append(
+            Evidence(
+                what="holder",
+                value=f"{comm} (pid {pid}), in {called(blame)}: works on the lock, {doing}",
+                show=f"bt {pid}",
+            )
+        )
+    return Finding(
+        kind=Kind.SPINLOCK_STUCK,
+        title=f"{name} is never released; CPU {victim.cpu.cpu} spins on it",
+        explanation=(
+            f"{victim.cpu.comm} (pid {victim.cpu.pid}) has been spinning on {name} for up to "
+            f"{victim.age / SECOND:.0f} s. It is the victim. {say}"
+        ),
+        confidence=confidence,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=tuple(roles),
+        evidence=tuple(evidence),
+        next=("Look for a path that leaves with the lock held, or sleeps under it.",),
+        key=f"spinlock-stuck:{blame.function if blame else '?'}",
+    )
