@@ -75,7 +75,7 @@ def test_thread_names_are_those_of_the_source() -> None:
     text = b"".join(sources().values()).decode()
     for scene in SCENES.values():
         for actor in scene.tasks:
-            assert actor.comm in {"sh", "dd", "tail", "init"} or f'"{actor.comm}"' in text
+            assert actor.comm in {"sh", "dd", "tail", "touch", "init"} or f'"{actor.comm}"' in text
 
 
 def test_unknown_scene_is_an_error_with_a_name() -> None:
