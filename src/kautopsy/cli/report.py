@@ -1,22 +1,38 @@
-"""What died and why: the report on a vmcore.
+"""What died and why: the report on a vmcore, or on a console's log.
 
-Opens the dump in a child process with limits, finds what debugging information there is, and
-prints the header that crash shows, the panicking task's backtrace, the end of the kernel log and
-the verdict. Without debuginfo it says what is missing.
+A dump is opened in a child process with limits, with what debugging information there is; the
+report begins with the header that crash shows and ends with the verdict. Of a directory the newest
+complete dump is reported; a log is reported as far as text can tell. Without debuginfo it says
+what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kautopsy.cli._output import add_json, print_json
-from kautopsy.model.errors import ExitCode
+from kautopsy.model.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from kautopsy.model.report import Report
+    from kautopsy.report.links import SourceLinks
+    from kautopsy.report.terminal import ReportPrinter
+    from kautopsy.triage.target import Target
+
+_STDOUT = "-"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("target", type=Path, metavar="DUMP", help="a vmcore")
+    parser.add_argument(
+        "target",
+        type=Path,
+        metavar="DUMP|DIR|LOG",
+        help="a vmcore, a directory with one in it, or a console's log",
+    )
     parser.add_argument(
         "--vmlinux",
         type=Path,
@@ -30,6 +46,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="auto: use the vmlinux that is found on this machine; never: use the dump alone",
     )
     parser.add_argument(
+        "--html", metavar="FILE", help="write the report as one HTML file too (- for stdout)"
+    )
+    parser.add_argument(
+        "--markdown",
+        metavar="FILE",
+        nargs="?",
+        const=_STDOUT,
+        help="write the report as Markdown too (- or nothing: to stdout, instead of the text)",
+    )
+    parser.add_argument(
+        "--source-url",
+        metavar="URL",
+        default="",
+        help="link source lines in HTML and Markdown: an address with {file}, {line}, {release}",
+    )
+    parser.add_argument(
         "--time-limit", type=float, default=600.0, metavar="SECONDS", help="for the analysis"
     )
     parser.add_argument(
@@ -39,14 +71,68 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Report on one dump."""
+    """Report on one dump or log."""
+    from kautopsy.report.links import SourceLinks
     from kautopsy.report.terminal import ReportPrinter
-    from kautopsy.triage.isolation import Limits, analyse
+    from kautopsy.triage.target import find_target
 
-    printer = None if arguments.json else ReportPrinter()
+    _check(arguments)
+    links = SourceLinks(arguments.source_url)
+    target = find_target(arguments.target)
+    for note in target.notes:
+        _say(note)
+    for skipped in target.skipped:
+        _say(f"skipped {skipped.path}: {skipped.why}")
+
+    quiet = arguments.json or _STDOUT in (arguments.html, arguments.markdown)
+    printer = None if quiet else ReportPrinter()
+    report = _report(target, arguments, printer)
+    if printer is not None:
+        printer.finish(report)
+    elif arguments.json:
+        print_json(report)
+    _write_files(report, arguments, links)
+    return ExitCode.OK
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Complain about a command line that makes no sense before minutes are spent on it."""
+    from kautopsy.report.save import CannotWriteError, check_writable
+    from kautopsy.triage.target import is_dump
+
+    outputs = [name for name in (arguments.html, arguments.markdown) if name is not None]
+    if arguments.json:
+        outputs.append(_STDOUT)
+    for name in set(outputs):
+        if outputs.count(name) > 1:
+            where = "standard output" if name == _STDOUT else name
+            raise UsageError(f"two reports cannot both go to {where}", hint="name a file for one")
+        if name == _STDOUT:
+            continue
+        path = Path(name)
+        check_writable(path)
+        if path.is_file() and is_dump(path):
+            raise CannotWriteError(
+                "is a dump, and would be overwritten", thing=name, slug="would-overwrite"
+            )
+
+
+def _report(target: Target, arguments: argparse.Namespace, printer: ReportPrinter | None) -> Report:
+    from kautopsy.model.base import Unreadable
+    from kautopsy.triage.isolation import Limits, analyse
+    from kautopsy.triage.textual import add_log, report_on_logs
+
+    if target.dump is None:
+        if arguments.vmlinux is not None:
+            raise UsageError(
+                "--vmlinux goes with a dump",
+                thing=str(arguments.target),
+                hint="for a log: kautopsy oops --vmlinux FILE LOG",
+            )
+        return report_on_logs(target.logs)
     report = None
     for report in analyse(
-        arguments.target,
+        target.dump,
         vmlinux=arguments.vmlinux,
         debuginfo=arguments.debuginfo == "auto",
         limits=Limits(arguments.time_limit, arguments.memory_limit << 20),
@@ -54,8 +140,27 @@ def run(arguments: argparse.Namespace) -> int:
         if printer is not None:
             printer.show(report)
     assert report is not None  # analyse() raises if there is not even a first report
-    if printer is None:
-        print_json(report)
-    else:
-        printer.finish(report)
-    return ExitCode.OK
+    if isinstance(report.log, Unreadable) and target.logs:
+        report = add_log(report, target.logs)
+    return report
+
+
+def _write_files(report: Report, arguments: argparse.Namespace, links: SourceLinks) -> None:
+    from kautopsy.report import markdown, page
+    from kautopsy.report.save import write
+
+    for name, render in ((arguments.html, page.render), (arguments.markdown, markdown.render)):
+        if name is None:
+            continue
+        text = render(report, links=links)
+        if name == _STDOUT:
+            sys.stdout.write(text)
+        else:
+            write(Path(name), text)
+            _say(f"wrote {name}")
+
+
+def _say(line: str) -> None:
+    from kautopsy.report.escape import one_line
+
+    print(one_line(line), file=sys.stderr)

@@ -75,6 +75,8 @@ class Report(Noun, frozen=True, kw_only=True):
     """The last lines of the kernel log, as dmesg prints them."""
     log_file: str | None = None
     """Path of the text log that was reported."""
+    log_start: int | None = None
+    """Number of the first of these lines in ``log_file``, from 1."""
     cpus: tuple[CpuState, ...] | Unreadable = ()
     """What each CPU was doing; empty where that was not looked at."""
     memory: MemoryUse | None = None

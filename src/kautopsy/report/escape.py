@@ -17,7 +17,13 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~$^=:@-])")
+# What Markdown takes for markup inside a line; ``_`` only at the edge of a word, and what makes
+# GitHub's flavour see an address.
+_MARKDOWN = re.compile(
+    r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.", re.IGNORECASE
+)
+# What begins a heading, a list, a quotation, a rule or an underlined heading.
+_MARKDOWN_START = re.compile(r"^(?:[#>=+-]|\d+(?=[.)]))")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 _HTML_CHARACTERS = re.compile("[&<>\"']")
 
@@ -53,8 +59,14 @@ def html(text: str) -> str:
 
 def markdown(text: str) -> str:
     """``text`` as one line of Markdown prose, none of it taken for markup, a link or a tag."""
-    escaped = _MARKDOWN.sub(r"\\\1", " ".join(terminal(text).split()))
-    return _HTML_CHARACTERS.sub(lambda match: _HTML[match.group()], escaped)
+    line = " ".join(terminal(text).split()).replace("&", "&amp;")
+    line = _MARKDOWN.sub(r"\\\g<0>", line).replace("<", "&lt;")
+    return _MARKDOWN_START.sub(_markdown_start, line)
+
+
+def _markdown_start(match: re.Match[str]) -> str:
+    # A backslash before a digit is a backslash: escape the mark after it instead.
+    return f"{match[0]}\\" if match[0].isdigit() else f"\\{match[0]}"
 
 
 def markdown_code(text: str) -> str:

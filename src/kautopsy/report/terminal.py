@@ -5,7 +5,6 @@ The verdict comes last, because the last lines are those that stay on the screen
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -13,15 +12,25 @@ from rich.console import Console
 from rich.text import Text
 
 from kautopsy.model.base import Unreadable
-from kautopsy.model.crash import Crash, Frame
-from kautopsy.model.finding import Culprit, Finding, Severity, Verdict
-from kautopsy.model.report import Report, SymbolSource, System
-from kautopsy.report import units
-from kautopsy.report.escape import one_line
+from kautopsy.model.crash import Frame
+from kautopsy.model.finding import Finding, Severity
+from kautopsy.model.machine import CpuState, MemoryUse, WaitEdge
+from kautopsy.model.report import Report
+from kautopsy.report import units, words
+from kautopsy.report.escape import clip, one_line
+from kautopsy.report.timeline import Moment, Weight, timeline
 
 _LABEL_WIDTH = 13
 _PROSE_WIDTH = 96
+_NARROW = 100
+"""Below this width backtraces have no addresses: the function's name and the line say more."""
+_LINE = 1000
+_CPUS = 16
+_WAITS = 12
+_CONSUMERS = 5
+_TRACES = 6
 _SEVERITY_STYLES = {Severity.FATAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_WEIGHT_STYLES = {Weight.PLAIN: "", Weight.TROUBLE: "yellow", Weight.FATAL: "red"}
 
 
 def print_report(report: Report, file: TextIO | None = None) -> None:
@@ -35,11 +44,19 @@ class ReportPrinter:
     """Prints a report while it grows: the header as soon as it is known, the rest at the end.
 
     :param file: defaults to stdout
-    :param log_lines: how many of the last lines of the kernel's log to show
+    :param log_lines: how many lines of the kernel's log to show, around the crash
+    :param width: of the terminal in columns; by default that of ``file``
     """
 
-    def __init__(self, file: TextIO | None = None, *, log_lines: int = 20) -> None:
-        self._console = Console(file=file, highlight=False, soft_wrap=True, emoji=False)
+    def __init__(
+        self, file: TextIO | None = None, *, log_lines: int = 20, width: int | None = None
+    ) -> None:
+        self._console = Console(
+            file=file, highlight=False, soft_wrap=True, emoji=False, markup=False, width=width
+        )
+        wide = width or (self._console.width if self._console.is_terminal else _NARROW)
+        self._width = min(wide, _PROSE_WIDTH)
+        self._addresses = wide >= _NARROW
         self._log_lines = log_lines
         self._header_shown = False
 
@@ -51,14 +68,20 @@ class ReportPrinter:
 
     def finish(self, report: Report) -> None:
         """Print the rest of a complete report."""
-        if not self._header_shown:
+        if self._header_shown:
+            # The crash became known after the rest of the header.
+            self._print(_rows(words.facts_of_crash(report)))
+        else:
             self._print(_header(report))
-        if report.crash is not None:
-            self._print(_crash(report.crash))
+        self._print(_crash(report, addresses=self._addresses))
         self._print(_log(report, self._log_lines))
-        self._print(_findings(report))
-        self._print(_symbols(report))
-        self._print(_verdict(report))
+        self._print(_cpus(report))
+        self._print(_memory(report.memory, self._width))
+        self._print(_waits(report, self._width))
+        self._print(_backtraces(report, addresses=self._addresses))
+        self._print(_findings(report, self._width))
+        self._print(_lacks(report, self._width))
+        self._print(_verdict(report, self._width))
 
     def _print(self, lines: Iterator[Text]) -> None:
         for line in lines:
@@ -66,110 +89,61 @@ class ReportPrinter:
 
 
 def _header(report: Report) -> Iterator[Text]:
-    symbols = report.symbols
-    source = symbols.vmlinux or {
-        SymbolSource.DWARF: "debuginfo",
-        SymbolSource.BTF: "no vmlinux: names and types from the dump itself (BTF, kallsyms)",
-        SymbolSource.KIT: "no vmlinux: names and types from a symbol kit",
-        SymbolSource.KALLSYMS: "no vmlinux: names from the dump itself (kallsyms), no types",
-        SymbolSource.NONE: "no vmlinux, and no names in the dump",
-    }.get(symbols.source, "")
-    yield _row("KERNEL", source)
-    if report.dump is not None:
-        dump = report.dump
-        facts = [dump.format.value, units.size(dump.size_bytes)]
-        if dump.compression:
-            facts.append(dump.compression)
-        if dump.dump_level is not None:
-            facts.append(f"dump level {dump.dump_level}")
-        if not dump.complete:
-            facts.append("INCOMPLETE")
-        yield _row("DUMPFILE", f"{dump.path}  [{', '.join(facts)}]")
-        for problem in dump.problems:
-            yield _row("", f"! {problem}", style="yellow")
-    if report.system is not None:
-        for label, value in _system_rows(report.system):
-            missing = isinstance(value, Unreadable)
-            yield _row(label, f"({value})" if missing else str(value), "dim" if missing else "")
-    if report.crash is not None:
-        crash = report.crash
-        if crash.task is not None:
-            yield _row("PID", "?" if crash.task.pid is None else str(crash.task.pid))
-            yield _row("COMMAND", f'"{crash.task.comm}"')
-        if crash.cpu is not None:
-            yield _row("CPU", str(crash.cpu))
+    for fact in words.facts(report):
+        yield from _rows(iter((fact,)))
+        if fact.label == words.DUMPFILE and report.dump is not None:
+            for problem in report.dump.problems:
+                yield _row("", f"! {problem}", style="yellow")
 
 
-def _system_rows(system: System) -> Iterator[tuple[str, str | Unreadable]]:
-    cpus = system.cpus
-    if isinstance(cpus, int) and isinstance(system.cpus_online, int) and system.cpus_online < cpus:
-        yield "CPUS", f"{cpus} [OFFLINE: {cpus - system.cpus_online}]"
-    else:
-        yield "CPUS", _plain(cpus)
-    time = system.crash_time
-    yield "DATE", time if isinstance(time, Unreadable) else units.date(time)
-    uptime = system.uptime_seconds
-    yield "UPTIME", uptime if isinstance(uptime, Unreadable) else units.duration(uptime)
-    load = system.load_average
-    yield (
-        "LOAD AVERAGE",
-        load if isinstance(load, Unreadable) else ", ".join(f"{x:.2f}" for x in load),
-    )
-    yield "TASKS", _plain(system.tasks)
-    yield "NODENAME", system.nodename
-    yield "RELEASE", system.release
-    yield "VERSION", system.version
-    yield "MACHINE", system.machine
-    memory = system.memory_bytes
-    yield "MEMORY", memory if isinstance(memory, Unreadable) else units.size(memory)
-    tainted = system.tainted
-    if isinstance(tainted, Unreadable):
-        yield "TAINTED", tainted
-    elif tainted:
-        yield "TAINTED", " ".join(tainted)
-    panic = system.panic
-    yield "PANIC", panic if isinstance(panic, Unreadable) else f'"{panic}"'
-
-
-def _plain(value: int | Unreadable) -> str | Unreadable:
-    return value if isinstance(value, Unreadable) else str(value)
+def _rows(facts: Iterator[words.Fact]) -> Iterator[Text]:
+    for fact in facts:
+        yield _row(fact.label.upper(), fact.value, "dim" if fact.missing else "")
 
 
 def _row(label: str, value: str, style: str = "") -> Text:
     line = Text(f"{label:>{_LABEL_WIDTH}}{':' if label else ' '} ", style="bold")
-    line.append(one_line(value), style=style or "not bold")
+    line.append(one_line(clip(value, _LINE)), style=style or "not bold")
     return line
 
 
-def _crash(crash: Crash) -> Iterator[Text]:
+def _crash(report: Report, *, addresses: bool) -> Iterator[Text]:
+    crash = report.crash
+    if crash is None:
+        return
     yield from _heading("BACKTRACE")
     if crash.corrupted:
         yield Text(f"! not to be trusted: {one_line(crash.corrupted_reason or '')}", style="yellow")
-    if not crash.frames:
+    yield from _frames(crash.frames, addresses=addresses)
+
+
+def _frames(frames: tuple[Frame, ...], *, addresses: bool) -> Iterator[Text]:
+    if not frames:
         yield Text("(none could be had)", style="dim")
-    number = 0
-    for frame in crash.frames:
-        yield _frame(frame, number)
-        number += not frame.inline
+        return
+    # A column of addresses only where there is one: a log's frames have none.
+    addresses = addresses and any(frame.address is not None for frame in frames)
+    for number, frame in words.numbered(frames):
+        yield _frame(frame, number, addresses=addresses)
 
 
-def _frame(frame: Frame, number: int) -> Text:
-    line = Text(" " * 5 if frame.inline else f"{f'#{number}':>4} ")
-    address = "" if frame.address is None or frame.inline else f"[{frame.address:016x}] "
-    line.append(f"{address:<19}", style="dim")
+def _frame(frame: Frame, number: int | None, *, addresses: bool) -> Text:
+    line = Text(" " * 5 if number is None else f"{f'#{number}':>4} ")
+    if addresses or frame.function is None:
+        known = frame.address is not None and not frame.inline
+        line.append(f"{f'[{frame.address:016x}]' if known else '':<19}", style="dim")
     if not frame.reliable:
         line.append("? ", style="yellow")
-    line.append(one_line(frame.function or "(unknown)"), style="bold" if frame.reliable else "")
-    if frame.offset is not None and not frame.inline:
-        size = "" if frame.size is None else f"/{frame.size:#x}"
-        line.append(f"+{frame.offset:#x}{size}")
+    name = one_line(clip(frame.function or "(unknown)", _LINE))
+    line.append(name, style="bold" if frame.reliable else "")
+    line.append(words.offset(frame))
     if frame.module:
-        line.append(f" [{one_line(frame.module)}]", style="magenta")
+        line.append(f" [{one_line(clip(frame.module, _LINE))}]", style="magenta")
     if frame.inline:
         line.append(" (inlined)", style="dim")
     if frame.file:
-        where = frame.file if frame.line is None else f"{frame.file}:{frame.line}"
-        line.append(f"  at {one_line(where)}", style="cyan")
+        where = one_line(clip(words.place(frame.file, frame.line), _LINE))
+        line.append(f"  at {where}", style="cyan")
     return line
 
 
@@ -178,73 +152,178 @@ def _log(report: Report, count: int) -> Iterator[Text]:
     if isinstance(report.log, Unreadable):
         yield Text(f"({one_line(str(report.log))})", style="dim")
         return
-    for line in report.log[-count:]:
-        yield Text(one_line(line))
+    story = timeline(report)
+    moments = story.moments
+    if story.crash is not None:
+        # What led to the crash and how it was announced; the dump of its stack is above already.
+        stop = max(story.crash + count // 2, count)
+        earlier = [m for m in moments[: max(min(stop, len(moments)) - count, 0)] if m.weight]
+        for moment in earlier[-count // 4 :]:
+            yield _log_line(moment, crash=False)
+        if earlier:
+            yield Text("  ...", style="dim")
+        moments = moments[:stop]
+    for moment in moments[-count:]:
+        yield _log_line(moment, crash=moment.index == story.crash)
 
 
-def _findings(report: Report) -> Iterator[Text]:
-    chosen = report.verdict.finding if report.verdict is not None else None
-    others = [finding for i, finding in enumerate(report.findings) if i != chosen]
+def _log_line(moment: Moment, *, crash: bool) -> Text:
+    style = "bold red" if crash else _WEIGHT_STYLES[moment.weight]
+    return Text(one_line(clip(moment.line, _LINE)), style=style)
+
+
+def _cpus(report: Report) -> Iterator[Text]:
+    if not report.cpus:
+        return
+    yield from _heading("CPUS")
+    if isinstance(report.cpus, Unreadable):
+        yield Text(f"({one_line(str(report.cpus))})", style="dim")
+        return
+    telling = [cpu for cpu in report.cpus if not words.dull(cpu)]
+    # The crashed one and those with something remarkable may not be cut off.
+    telling.sort(key=lambda cpu: (not cpu.crashed, not cpu.note, cpu.cpu))
+    for cpu in telling[:_CPUS]:
+        yield _cpu(cpu)
+    idle = len(report.cpus) - len(telling)
+    rest = [f"{len(telling) - _CPUS} more busy"] if len(telling) > _CPUS else []
+    rest += [f"{idle} idle"] if idle else []
+    if rest:
+        yield Text(f"     {', '.join(rest)}", style="dim")
+
+
+def _cpu(cpu: CpuState) -> Text:
+    line = Text(f"{cpu.cpu:>4} ")
+    line.append(f"{cpu.context.value:<8}", style="cyan")
+    line.append(f"{one_line(clip(words.cpu_runs(cpu) or '-', 60)):<27} ")
+    if cpu.function:
+        line.append(one_line(clip(cpu.function, 120)))
+    if cpu.module:
+        line.append(f" [{one_line(clip(cpu.module, 60))}]", style="magenta")
+    if cpu.runnable is not None and cpu.runnable > 1:
+        line.append(f"  {cpu.runnable} runnable", style="dim")
+    if cpu.crashed:
+        line.append("  crashed", style="bold red")
+    if cpu.note:
+        line.append(f"  {one_line(clip(cpu.note, 200))}", style="yellow")
+    return line
+
+
+def _memory(memory: MemoryUse | None, width: int) -> Iterator[Text]:
+    if memory is None:
+        return
+    yield from _heading("MEMORY")
+    parts = words.memory_parts(memory)
+    whole = max(sum(size for _name, size in parts), 1)
+    said = ", ".join(
+        f"{words.MEMORY[name]} {units.size(size)} ({units.share(size, whole)})"
+        for name, size in sorted(parts, key=lambda part: -part[1])
+        if size / whole >= 0.005 or name == "free"
+    )
+    yield from _prose(said or "(unreadable)", width)
+    for one in memory.largest[:_CONSUMERS]:
+        kind = words.consumer_kind(one)
+        yield Text(f"  {kind:<10} {units.size(one.bytes):>9}  {_text(words.consumer(one))}")
+
+
+def _waits(report: Report, width: int) -> Iterator[Text]:
+    if not report.waits:
+        return
+    yield from _heading("WHO WAITS FOR WHOM")
+    if isinstance(report.waits, Unreadable):
+        yield Text(f"({one_line(str(report.waits))})", style="dim")
+        return
+    edges = sorted(report.waits, key=_importance)
+    for edge in edges[:_WAITS]:
+        for line in words.wrap(_text(words.wait(edge)), width, first="  ", rest="      "):
+            yield Text(line, style="red" if edge.cycle else "")
+    if len(edges) > _WAITS:
+        yield Text(f"  {len(edges) - _WAITS} more", style="dim")
+
+
+def _importance(edge: WaitEdge) -> tuple[bool, bool, float]:
+    return not edge.cycle, edge.owner is None, -(edge.seconds or 0)
+
+
+def _backtraces(report: Report, *, addresses: bool) -> Iterator[Text]:
+    for trace in report.backtraces[:_TRACES]:
+        standing = words.standing(trace)
+        yield from _heading(
+            f"BACKTRACE OF {_text(words.task(trace.task))}, {_text(trace.role)}"
+            + (f", {_text(standing)}" if standing else "")
+        )
+        if isinstance(trace.frames, Unreadable):
+            yield Text(f"({one_line(str(trace.frames))})", style="dim")
+        else:
+            yield from _frames(trace.frames, addresses=addresses)
+    if len(report.backtraces) > _TRACES:
+        yield Text("")
+        more = len(report.backtraces) - _TRACES
+        yield Text(f"{more} more backtraces are in the report as --html or --json", style="dim")
+
+
+def _findings(report: Report, width: int) -> Iterator[Text]:
+    others = words.other_findings(report)
     if not others:
         return
     yield from _heading("ALSO FOUND")
     for finding in others:
         line = Text("• ")
         line.append(finding.kind.value, style=_SEVERITY_STYLES[finding.severity])
-        line.append(f": {one_line(finding.title)} ({finding.confidence:.0%})")
+        line.append(f": {_text(finding.title)} ({finding.confidence:.0%})")
         yield line
-        yield from _evidence(finding)
+        yield from _evidence(finding, width)
 
 
-def _symbols(report: Report) -> Iterator[Text]:
+def _lacks(report: Report, width: int) -> Iterator[Text]:
+    # The dump's own problems stand in the header, the crash's over its backtrace.
     if report.symbols.notes:
         yield from _heading("WHAT THIS REPORT LACKS")
     for note in report.symbols.notes:
-        yield from _prose(note, "• ")
+        yield from _prose(note, width, "• ")
 
 
-def _verdict(report: Report) -> Iterator[Text]:
+def _verdict(report: Report, width: int) -> Iterator[Text]:
     yield from _heading("VERDICT")
     verdict = report.verdict
     if verdict is None:
         yield Text("(none: the analysis did not get that far)", style="yellow")
         return
     line = Text(verdict.kind.value, style="bold reverse")
-    line.append(f" {one_line(verdict.title)}", style="bold not reverse")
+    line.append(f" {_text(verdict.title)}", style="bold not reverse")
     line.append(f"  (confidence {verdict.confidence:.0%})", style="not bold not reverse")
     yield line
     if verdict.culprit is not None:
-        yield Text(f"culprit: {one_line(_culprit(verdict))}")
-    if verdict.finding is None or not 0 <= verdict.finding < len(report.findings):
+        yield Text(f"culprit: {_text(words.culprit(verdict.culprit))}")
+    crash = report.crash
+    if crash is not None and crash.kind is not verdict.kind:
+        yield Text(f"reported: {_text(words.reported(crash))}", style="dim")
+    finding = words.verdict_finding(report)
+    if finding is None:
         return
-    finding = report.findings[verdict.finding]
-    yield from _prose(finding.explanation)
+    yield from _prose(finding.explanation, width)
     for task in finding.tasks:
-        yield Text(f"  {one_line(task.role)}: {one_line(task.comm)} (pid {task.pid})")
-    yield from _evidence(finding)
+        yield Text(f"  {_text(task.role)}: {_text(words.task(task))}")
+    yield from _evidence(finding, width)
     if finding.next:
         yield Text("next:", style="bold")
         for step in finding.next:
-            yield from _prose(step, "  - ")
+            yield from _prose(step, width, "  - ")
 
 
-def _culprit(verdict: Verdict) -> str:
-    culprit: Culprit | None = verdict.culprit
-    assert culprit is not None
-    text = culprit.function or "(unknown function)"
-    if culprit.module:
-        text += f" [{culprit.module}]"
-    if culprit.file:
-        text += f" at {culprit.file}" + ("" if culprit.line is None else f":{culprit.line}")
-    return text
-
-
-def _evidence(finding: Finding) -> Iterator[Text]:
+def _evidence(finding: Finding, width: int) -> Iterator[Text]:
     for item in finding.evidence:
-        line = Text(f"    {one_line(item.what)}: {one_line(item.value)}")
+        said = f"{_text(item.what)}: {_text(item.value)}"
+        *first, last = words.wrap(said, width, first="    ", rest="      ") or ["    "]
+        for part in first:
+            yield Text(part)
+        line = Text(last)
         if item.show:
-            line.append(f"   ({one_line(item.show)})", style="dim")
+            line.append(f"   ({_text(item.show)})", style="dim")
         yield line
+
+
+def _text(text: str) -> str:
+    return one_line(clip(text, _LINE))
 
 
 def _heading(title: str) -> Iterator[Text]:
@@ -252,12 +331,6 @@ def _heading(title: str) -> Iterator[Text]:
     yield Text(title, style="bold underline")
 
 
-def _prose(text: str, bullet: str = "") -> Iterator[Text]:
-    for line in textwrap.wrap(
-        one_line(text),
-        _PROSE_WIDTH,
-        initial_indent=bullet,
-        subsequent_indent=" " * len(bullet),
-        break_long_words=False,
-    ):
+def _prose(text: str, width: int, bullet: str = "") -> Iterator[Text]:
+    for line in words.wrap(one_line(clip(text, 4 * _LINE)), width, first=bullet):
         yield Text(line)

@@ -19,7 +19,7 @@ WINDOW_SECONDS = 600.0
 
 _TIME = re.compile(r"\[\s{0,8}(\d{1,9}\.\d{3,9})\]")
 _TIME_WITHIN = 120
-_CALLER = re.compile(r"^\s*\[\s*[TC]\d+\]\s?")
+_CALLER = re.compile(r"^\[\s*[TC]\d+\]\s?")
 
 
 class Weight(IntEnum):
@@ -55,6 +55,8 @@ class Moment:
     time: float | None
     text: str
     weight: Weight
+    line: str
+    """As the report has it, with its time."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,15 @@ def timeline(report: Report) -> Timeline:
             here, text = _split(line)
             # A record of several lines has its time on the first.
             time = here if here is not None or number == 0 else time
-            moments.append(Moment(len(moments), time, text, _weight(text)))
-    return Timeline(tuple(moments), _crash_line(moments) if report.crash is not None else None)
+            moments.append(Moment(len(moments), time, text, _weight(text), line))
+    return Timeline(tuple(moments), _crash_line(report, moments))
 
 
 def _split(line: str) -> tuple[float | None, str]:
     match = _TIME.search(line[:_TIME_WITHIN])
     if match is None:
         return None, line
-    return float(match[1]), _CALLER.sub("", line[match.end() :]).strip()
+    return float(match[1]), _CALLER.sub("", line[match.end() :].removeprefix(" ")).rstrip()
 
 
 def _weight(text: str) -> Weight:
@@ -121,7 +123,15 @@ def _weight(text: str) -> Weight:
     return Weight.TROUBLE if _TROUBLE.search(text) else Weight.PLAIN
 
 
-def _crash_line(moments: list[Moment]) -> int | None:
+def _crash_line(report: Report, moments: list[Moment]) -> int | None:
+    crash = report.crash
+    if crash is None:
+        return None
+    if crash.text is not None and report.log_start is not None:
+        first = crash.text.first_line - report.log_start
+        theirs = moments[max(first, 0) : max(crash.text.last_line - report.log_start + 1, 0)]
+        if theirs:
+            return next((m.index for m in theirs if m.weight), theirs[0].index)
     for pattern in (_PANIC, _FATAL):
         for moment in reversed(moments):
             if pattern.search(moment.text[:400]):

@@ -40,15 +40,18 @@ def span(seconds: float) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
-    if seconds < 180:
+    if seconds < 120:
         return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 120:
-        return f"{minutes} min {int(seconds % 60)} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} days {hours % 24} h"
+    for name, size, below, below_size in (
+        ("days", 86400, "h", 3600),
+        ("h", 3600, "min", 60),
+        ("min", 60, "s", 1),
+    ):
+        if seconds >= 2 * size:
+            count, rest = divmod(int(seconds), size)
+            rest //= below_size
+            return f"{count} {name} {rest} {below}" if rest else f"{count} {name}"
+    return f"{seconds:.0f} s"
 
 
 def share(part: float, whole: float) -> str:

@@ -10,7 +10,16 @@ from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Frame, TaskRef
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.finding import Culprit, Finding, TaskRole
-from kautopsy.model.machine import BacktraceOf, CpuState, LockKind, WaitEdge
+from kautopsy.model.machine import (
+    BacktraceOf,
+    Consumer,
+    ConsumerKind,
+    CpuContext,
+    CpuState,
+    LockKind,
+    MemoryUse,
+    WaitEdge,
+)
 from kautopsy.model.report import Report, Symbols, SymbolSource, System
 from kautopsy.report import units
 
@@ -21,6 +30,9 @@ _SOURCES = {
     SymbolSource.KALLSYMS: "no vmlinux: names from the dump itself (kallsyms), no types",
     SymbolSource.NONE: "no vmlinux, and no names in the dump",
 }
+
+
+DUMPFILE = "Dumpfile"
 
 
 @dataclass(frozen=True)
@@ -36,9 +48,16 @@ def facts(report: Report) -> Iterator[Fact]:
     """The rows that ``crash`` shows when it starts, in its order and words."""
     if report.dump is not None:
         yield Fact("Kernel", symbols(report.symbols))
-        yield Fact("Dumpfile", dump(report.dump))
+        yield Fact(DUMPFILE, dump(report.dump))
+    elif report.log_file is not None:
+        yield Fact("Log", report.log_file)
     if report.system is not None:
         yield from _system(report.system)
+    yield from facts_of_crash(report)
+
+
+def facts_of_crash(report: Report) -> Iterator[Fact]:
+    """Those of :func:`facts` that are only known when the crash is."""
     if report.crash is not None:
         yield from _crash(report.crash, alone=report.system is None)
 
@@ -219,6 +238,52 @@ def idle(cpu: CpuState) -> bool:
 def cpu_runs(cpu: CpuState) -> str:
     """``comm (pid 1)``; empty for the idle task."""
     return "" if cpu.task is None or idle(cpu) else task(cpu.task)
+
+
+def dull(cpu: CpuState) -> bool:
+    """Whether there is nothing to say about a CPU but that it idled."""
+    return cpu.context is CpuContext.IDLE and not cpu.note and not cpu.crashed
+
+
+MEMORY = {
+    "anon": "processes (anonymous)",
+    "shmem": "shared memory, tmpfs",
+    "file": "page cache",
+    "hugetlb": "huge pages (hugetlb)",
+    "slab_unreclaimable": "slab, unreclaimable",
+    "slab_reclaimable": "slab, reclaimable",
+    "vmalloc": "vmalloc",
+    "percpu": "per-CPU",
+    "kernel_stacks": "kernel stacks",
+    "page_tables": "page tables",
+    "unaccounted": "unaccounted",
+    "free": "free",
+}
+"""What the parts of :class:`~kautopsy.model.machine.MemoryUse` are called."""
+
+
+def memory_parts(memory: MemoryUse) -> list[tuple[str, int]]:
+    """Field name and bytes of every part that is not empty, what is free last."""
+    parts = [part for part in memory.parts() if part[0] != "free" and part[1] > 0]
+    if memory.unaccounted:
+        parts.append(("unaccounted", memory.unaccounted))
+    if isinstance(memory.free, int):
+        parts.append(("free", memory.free))
+    return parts
+
+
+def consumer_kind(consumer: Consumer) -> str:
+    """``process``, ``slab cache``, ``cgroup``."""
+    return "slab cache" if consumer.kind is ConsumerKind.SLAB else consumer.kind.value
+
+
+def consumer(consumer: Consumer) -> str:
+    """A consumer's name, a process's with its pid, a slab cache's with its objects."""
+    if consumer.pid is not None:
+        return f"{consumer.name} (pid {consumer.pid})"
+    if consumer.count is not None:
+        return f"{consumer.name} ({consumer.count:,} objects)"
+    return consumer.name
 
 
 _LOCKS = {

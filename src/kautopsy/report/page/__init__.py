@@ -4,7 +4,6 @@
 part each. ``style.css`` and ``script.js`` are copied into the page, which allows nothing but them.
 """
 
-from kautopsy.report.page.backtraces import SourceLinks
 from kautopsy.report.page.page import render
 
-__all__ = ["SourceLinks", "render"]
+__all__ = ["render"]

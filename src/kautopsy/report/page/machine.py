@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from kautopsy.model.base import Unreadable
-from kautopsy.model.machine import ConsumerKind, CpuContext, CpuState, MemoryUse
+from kautopsy.model.machine import CpuContext, CpuState, MemoryUse
 from kautopsy.report import units, words
 from kautopsy.report.escape import clip
 from kautopsy.report.page.markup import Content, Node, el
@@ -14,21 +14,6 @@ from kautopsy.report.page.parts import Number, table
 
 _CARDS = 32
 """Up to this many CPUs get a card each; more get a cell and a table."""
-
-MEMORY_NAMES = {
-    "anon": "processes (anonymous)",
-    "shmem": "shared memory, tmpfs",
-    "file": "page cache",
-    "hugetlb": "huge pages (hugetlb)",
-    "slab_unreclaimable": "slab, unreclaimable",
-    "slab_reclaimable": "slab, reclaimable",
-    "vmalloc": "vmalloc",
-    "percpu": "per-CPU",
-    "kernel_stacks": "kernel stacks",
-    "page_tables": "page tables",
-    "unaccounted": "unaccounted",
-    "free": "free",
-}
 
 
 def cpu_strip(cpus: tuple[CpuState, ...]) -> Iterator[Node]:
@@ -51,7 +36,7 @@ def cpu_strip(cpus: tuple[CpuState, ...]) -> Iterator[Node]:
         aria_label="CPUs",
     )
     if many:
-        busy = [cpu for cpu in cpus if cpu.context is not CpuContext.IDLE or cpu.note]
+        busy = [cpu for cpu in cpus if not words.dull(cpu)]
         yield table(
             ("CPU", "Context", "Task", "In", "Runnable", "Note"),
             [
@@ -112,22 +97,18 @@ def _cell(cpu: CpuState) -> Node:
 
 def memory_bar(memory: MemoryUse) -> Iterator[Node]:
     """The bar, its legend in numbers, and the largest consumers."""
-    parts = [part for part in memory.parts() if part[0] != "free" and part[1] > 0]
-    if memory.unaccounted:
-        parts.append(("unaccounted", memory.unaccounted))
-    if isinstance(memory.free, int):
-        parts.append(("free", memory.free))
+    parts = words.memory_parts(memory)
     whole = memory.total if isinstance(memory.total, int) else 0
     whole = max(whole, sum(size for _name, size in parts), 1)
     at = 0.0
     segments: list[Node] = []
     for name, size in parts:
         width = 1000 * size / whole
-        words_ = f"{MEMORY_NAMES[name]}: {units.size(size)} ({units.share(size, whole)})"
+        said = f"{words.MEMORY[name]}: {units.size(size)} ({units.share(size, whole)})"
         segments.append(
             el(
                 "rect",
-                el("title", words_),
+                el("title", said),
                 x=at,
                 y=0,
                 # A hair of the background between neighbours tells them apart without colour.
@@ -144,7 +125,7 @@ def memory_bar(memory: MemoryUse) -> Iterator[Node]:
         preserveAspectRatio="none",
         class_="memory",
         role="img",
-        aria_label="; ".join(f"{MEMORY_NAMES[name]} {units.size(size)}" for name, size in parts),
+        aria_label="; ".join(f"{words.MEMORY[name]} {units.size(size)}" for name, size in parts),
     )
     yield el(
         "ul",
@@ -152,7 +133,7 @@ def memory_bar(memory: MemoryUse) -> Iterator[Node]:
             el(
                 "li",
                 el("i", class_=f"m-{name}"),
-                f"{MEMORY_NAMES[name]} ",
+                f"{words.MEMORY[name]} ",
                 el("b", units.size(size)),
                 el("span", f" {units.share(size, whole)}", class_="muted"),
             )
@@ -167,7 +148,7 @@ def memory_bar(memory: MemoryUse) -> Iterator[Node]:
             ("What", "Name", "Size", "Of all", "Objects"),
             [
                 (
-                    "slab cache" if one.kind is ConsumerKind.SLAB else one.kind.value,
+                    words.consumer_kind(one),
                     _consumer(clip(one.name, 100), one.pid),
                     Number(_meter(one.bytes, largest), one.bytes),
                     units.share(one.bytes, whole),
@@ -181,8 +162,8 @@ def memory_bar(memory: MemoryUse) -> Iterator[Node]:
 
 def _memory_notes(memory: MemoryUse) -> Iterator[Node]:
     missing = {
-        value.unreadable: MEMORY_NAMES[name]
-        for name in MEMORY_NAMES
+        value.unreadable: words.MEMORY[name]
+        for name in words.MEMORY
         if isinstance(value := getattr(memory, name), Unreadable)
     }
     for why, name in missing.items():

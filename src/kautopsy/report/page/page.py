@@ -12,8 +12,9 @@ from kautopsy.model.finding import Evidence, Finding, Severity, Verdict
 from kautopsy.model.report import Report
 from kautopsy.report import units, words
 from kautopsy.report.escape import clip, one_line
+from kautopsy.report.links import SourceLinks
 from kautopsy.report.page import machine, story, waits
-from kautopsy.report.page.backtraces import SourceLinks, backtrace, place
+from kautopsy.report.page.backtraces import backtrace, place
 from kautopsy.report.page.markup import Content, Node, code_hash, el, inline
 from kautopsy.report.page.markup import render as markup
 from kautopsy.report.page.parts import Number, badge, copyable, fold, section, table
@@ -297,7 +298,7 @@ def _log(report: Report) -> Content:
         return _unreadable(report.log)
     tale = timeline(report)
     return (
-        el("div", story.picture(tale), class_="picture"),
+        list(story.pictures(tale)),
         story.notable(tale),
         story.whole(tale),
     )

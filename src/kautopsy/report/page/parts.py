@@ -47,12 +47,22 @@ def table(
     heads: Sequence[str], rows: Sequence[Sequence[Content | Number]], *, caption: str
 ) -> Node:
     """A table whose columns sort by a click on their heads."""
+    numeric = [isinstance(cell, Number) for cell in rows[0]] if rows else [False] * len(heads)
     return el(
         "div",
         el(
             "table",
             el("caption", caption),
-            el("thead", el("tr", [el("th", head, scope="col") for head in heads])),
+            el(
+                "thead",
+                el(
+                    "tr",
+                    [
+                        el("th", head, scope="col", class_="number" if number else None)
+                        for head, number in zip(heads, numeric, strict=True)
+                    ],
+                ),
+            ),
             el("tbody", [el("tr", [_cell(cell) for cell in row]) for row in rows]),
             class_="sortable",
         ),

@@ -11,32 +11,59 @@ from kautopsy.report.page.markup import Node, el
 from kautopsy.report.page.parts import fold
 from kautopsy.report.timeline import Moment, Timeline, Weight
 
-_WIDTH = 1000
 _HEIGHT = 92
 _BASE = 66
-_BINS = 125
+_WIDTHS = {"wide": 1280, "narrow": 340}
+_BIN = 8
 _NOTABLE = 24
 _LINE = 1000
 _CLASSES = {Weight.PLAIN: "plain", Weight.TROUBLE: "trouble", Weight.FATAL: "fatal"}
 
 
-def picture(story: Timeline) -> Node | None:
-    """How much was logged when, trouble in colour, the crash marked; None without times."""
+def pictures(story: Timeline) -> Iterator[Node]:
+    """How much was logged when, trouble in colour, the crash marked; none without times.
+
+    One for wide and one for narrow windows: the style shows the one that fits.
+    """
     moments = story.window()
     end = story.crash_time
     if end is None or len(moments) < 2:
-        return None
+        return
     last = max(m.time for m in moments if m.time is not None)
     first = min(m.time for m in moments if m.time is not None)
     length = max(last - first, 0.1)
-    bins: list[dict[Weight, int]] = [dict.fromkeys(Weight, 0) for _ in range(_BINS)]
+    for name, width in _WIDTHS.items():
+        at = (end - first) / length * (width - _BIN) + _BIN / 2
+        late = at > width / 2
+        yield el(
+            "svg",
+            el("line", x1=0, y1=_BASE + 0.5, x2=width, y2=_BASE + 0.5, class_="axis"),
+            _bars(moments, first, length, width // _BIN),
+            _axis(first, end, length, width),
+            el("line", x1=at, y1=14, x2=at, y2=_BASE + 6, class_="crash"),
+            el(
+                "text",
+                "crash" if story.crash is not None else "last line",
+                x=at - 6 if late else at + 6,
+                y=12,
+                text_anchor="end" if late else "start",
+                class_="crash",
+            ),
+            viewBox=f"0 0 {width} {_HEIGHT}",
+            class_=f"timeline {name}",
+            role="img",
+            aria_label=f"Lines of the log over the last {units.span(length)}; the crash is "
+            f"{units.span(max(end - first, 0))} after the first of them",
+        )
+
+
+def _bars(moments: tuple[Moment, ...], first: float, length: float, count: int) -> Iterator[Node]:
+    bins: list[dict[Weight, int]] = [dict.fromkeys(Weight, 0) for _ in range(count)]
     for moment in moments:
         assert moment.time is not None
-        place = min(int((moment.time - first) / length * _BINS), _BINS - 1)
+        place = min(int((moment.time - first) / length * count), count - 1)
         bins[place][moment.weight] += 1
     highest = math.sqrt(max(sum(one.values()) for one in bins))
-    bars: list[Node] = []
-    step = _WIDTH / _BINS
     for number, one in enumerate(bins):
         top = float(_BASE)
         total = sum(one.values())
@@ -47,51 +74,28 @@ def picture(story: Timeline) -> Node | None:
             height = (_BASE - 22) * math.sqrt(total) / highest * one[weight] / total
             height = max(height, 3)
             top -= height
-            bars.append(
-                el(
-                    "rect",
-                    x=number * step,
-                    y=top,
-                    width=step - 1.5,
-                    height=height,
-                    rx=1,
-                    class_=_CLASSES[weight],
-                )
+            yield el(
+                "rect",
+                x=number * _BIN,
+                y=top,
+                width=_BIN - 1.5,
+                height=height,
+                rx=1,
+                class_=_CLASSES[weight],
             )
-    at = (end - first) / length * (_WIDTH - step) + step / 2
-    side = "end" if at > _WIDTH / 2 else "start"
-    return el(
-        "svg",
-        el("line", x1=0, y1=_BASE + 0.5, x2=_WIDTH, y2=_BASE + 0.5, class_="axis"),
-        bars,
-        _axis(first, end, length),
-        el("line", x1=at, y1=14, x2=at, y2=_BASE + 6, class_="crash"),
-        el(
-            "text",
-            "crash" if story.crash is not None else "last line",
-            x=at + (-6 if side == "end" else 6),
-            y=12,
-            text_anchor=side,
-            class_="crash",
-        ),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        class_="timeline",
-        role="img",
-        aria_label=f"Lines of the log over the last {units.span(length)}; the crash is "
-        f"{units.span(max(end - first, 0))} after the first of them",
-    )
 
 
-def _axis(first: float, end: float, length: float) -> Iterator[Node]:
-    step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120) if length / s <= 8), 300)
+def _axis(first: float, end: float, length: float, width: int) -> Iterator[Node]:
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
+    step = next((step for step in steps if length / step <= width / 100), 300)
     count = int((end - first) / step)
     for number in range(count, -1, -1):
-        x = (end - number * step - first) / length * _WIDTH
+        x = (end - number * step - first) / length * width
         yield el("line", x1=x, y1=_BASE, x2=x, y2=_BASE + 5, class_="axis")
         yield el(
             "text",
             "0" if number == 0 else f"−{units.span(number * step)}",
-            x=min(max(x, 24), _WIDTH - 12),
+            x=min(max(x, 24), width - 12),
             y=_HEIGHT - 8,
             text_anchor="middle",
         )
@@ -122,8 +126,10 @@ def _before(moment: Moment, end: float | None) -> str:
     if moment.time is None or end is None:
         return ""
     before = end - moment.time
-    if abs(before) < 0.0005:
+    if before == 0:
         return "crash"
+    if abs(before) < 0.001:
+        return "just before" if before > 0 else "just after"
     return f"−{units.span(before)}" if before > 0 else f"+{units.span(-before)}"
 
 

@@ -20,8 +20,8 @@ _GAP_X = 28.0
 _GAP_Y = 44.0
 _MARGIN = 12.0
 _CHARACTERS = 24
-_WAITERS = 4
-"""Waiters drawn for one lock if nobody waits for them; the others are counted."""
+_CROWDS = 2
+"""Of the waiters that nobody waits for, so many names are drawn for each lock."""
 _PICTURES = 8
 
 
@@ -93,29 +93,39 @@ def _graph(
             address if owner is not None else "owner unknown",
             cycle,
         )
-        # Those in a cycle or waited for are always drawn; of the rest only the first few.
-        bystanders = [
-            wait for wait in waits if not wait.cycle and _task_id(wait.waiter) not in waited_for
-        ]
-        hidden = bystanders[_WAITERS:] if len(bystanders) > _WAITERS + 1 else []
-        hidden_ids = {id(wait) for wait in hidden}
+        # Those in a cycle or waited for have a box of their own, the others one for each name.
+        crowds: dict[str, list[WaitEdge]] = defaultdict(list)
         for wait in waits:
-            if id(wait) in hidden_ids:
+            if not wait.cycle and _task_id(wait.waiter) not in waited_for:
+                crowds[wait.waiter.comm].append(wait)
                 continue
             arrow = (task_box(wait.waiter, wait, wait.cycle), lock)
             arrows.append(arrow)
             if wait.cycle:
                 tight.add(arrow)
-        if hidden:
-            more = f"more:{lock}"
-            boxes[more] = _Box("more", f"+ {len(hidden)} more tasks", "wait for it too")
-            arrows.append((more, lock))
+        ranked = sorted(crowds.values(), key=len, reverse=True)
+        drawn = ranked if len(ranked) <= _CROWDS + 1 else ranked[:_CROWDS]
+        for number, crowd in enumerate(drawn):
+            if len(crowd) == 1:
+                arrows.append((task_box(crowd[0].waiter, crowd[0], False), lock))
+                continue
+            boxes[f"crowd{number}:{lock}"] = _crowd(crowd)
+            arrows.append((f"crowd{number}:{lock}", lock))
+        if rest := sum(len(crowd) for crowd in ranked[len(drawn) :]):
+            boxes[f"more:{lock}"] = _Box("crowd", f"{rest} more tasks", "wait for it too")
+            arrows.append((f"more:{lock}", lock))
         if owner is not None:
             arrow = (lock, task_box(owner, None, cycle))
             arrows.append(arrow)
             if cycle:
                 tight.add(arrow)
     return boxes, arrows, tight
+
+
+def _crowd(waits: list[WaitEdge]) -> _Box:
+    longest = max((wait.seconds for wait in waits if wait.seconds is not None), default=None)
+    since = "wait" if longest is None else f"wait up to {units.span(longest)}"
+    return _Box("crowd", f"{len(waits)} × {waits[0].waiter.comm}", since)
 
 
 def _task_id(task: TaskRef) -> str:
@@ -153,12 +163,14 @@ def _picture(
             classes += " held"
         if arrow in layout.closing:
             closing += 1
+            passed = layout.layers[row[end] : row[start] + 1]
+            side = max(centre(node) for nodes in passed for node in nodes) + _WIDTH / 2
             path = _around(
                 centre(start) + _WIDTH / 2,
                 _top(row[start]) + _HEIGHT / 2,
                 centre(end) + _WIDTH / 2,
                 _top(row[end]) + _HEIGHT / 2,
-                layout.width + 2 * _MARGIN + 26.0 * closing - 16,
+                side + 26.0 * closing,
             )
         else:
             path = _downward(layout, arrow, row)
