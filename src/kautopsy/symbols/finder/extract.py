@@ -7,10 +7,10 @@ on the disk. What is written is named by us: a member's name only decides whethe
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,15 +46,16 @@ def extract_kernel(
     wanted = {_plain(name) for name in modules}
     vmlinux: Path | None = None
     found: dict[str, Path] = {}
-    for name, entry in _members(package):
-        if _is_vmlinux(name, release):
-            vmlinux = into / "vmlinux"
-            _write(entry, vmlinux, package)
-        elif (module := _module(name, release)) in wanted and module is not None:
-            found[module] = into / f"{module}.ko.debug"
-            _write(entry, found[module], package)
-        if vmlinux is not None and len(found) == len(wanted):
-            break
+    with archive_errors(package), contextlib.closing(_members(package)) as members:
+        for name, entry in members:
+            if _is_vmlinux(name, release):
+                vmlinux = into / "vmlinux"
+                _write(entry, vmlinux, package)
+            elif (module := _module(name, release)) in wanted and module is not None:
+                found[module] = into / f"{module}.ko.debug"
+                _write(entry, found[module], package)
+            if vmlinux is not None and len(found) == len(wanted):
+                break
     return Extracted(vmlinux, tuple(found[name] for name in sorted(found)))
 
 
@@ -83,9 +84,9 @@ def _plain(module: str) -> str:
     return module.replace("-", "_")
 
 
-def _members(package: Path) -> Iterator[tuple[str, Any]]:
+def _members(package: Path) -> Generator[tuple[str, Any], None, None]:
     """Name and libarchive entry of every regular file with bytes in it, in the order they lie."""
-    with archive_errors(package), package.open("rb") as file:
+    with package.open("rb") as file:
         deb = file.read(8) == b"!<arch>\n"
         file.seek(0)
         libarchive = load_libarchive()
@@ -145,7 +146,10 @@ class _Blocks(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
-            self._rest = memoryview(next(self._blocks, b""))
+            # The caller is C code, through which no exception passes: what the outer archive lacks
+            # is missing in the inner one too, and its reader says so.
+            with contextlib.suppress(Exception):
+                self._rest = memoryview(next(self._blocks, b""))
         size = min(len(buffer), len(self._rest))
         memoryview(buffer).cast("B")[:size] = self._rest[:size]
         self._rest = self._rest[size:]
@@ -169,7 +173,7 @@ def load_libarchive() -> Any:
     return libarchive
 
 
-@contextmanager
+@contextlib.contextmanager
 def archive_errors(package: Path) -> Iterator[None]:
     """Turn libarchive's complaint about ``package`` into an :class:`UnreadableError`."""
     libarchive = load_libarchive()

@@ -189,7 +189,7 @@ class Fetcher:
         target = self.target
         assert target.release is not None  # leads come of a release
         with self.cache.receive("unpack") as folder:
-            self.stage(f"unpack {package.name.partition('-')[2] or package.name}")
+            self.stage(f"unpack {origin.rpartition('/')[2]}")
             found = extract_kernel(package, target.release, folder, modules=self.modules)
             if found.vmlinux is None:
                 raise KautopsyError(f"holds no vmlinux of {target.release}", slug="no-vmlinux")

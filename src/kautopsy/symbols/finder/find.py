@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from kautopsy.model.base import Noun
@@ -9,6 +10,7 @@ from kautopsy.symbols.finder.cache import DebuginfoCache
 from kautopsy.symbols.finder.debuginfod import servers
 from kautopsy.symbols.finder.distro import leads
 from kautopsy.symbols.finder.distro.offer import Offer
+from kautopsy.symbols.finder.elf import identify
 from kautopsy.symbols.finder.fetch import Fetcher, Stage
 from kautopsy.symbols.finder.local import search_local
 from kautopsy.symbols.finder.target import Target
@@ -60,7 +62,8 @@ def find(
     ]
     ways = leads(target.release, target.arch, distribution=distribution) if target.release else ()
     path, source = local.path, None
-    missing = set(modules) - set(cache.modules_of(target.build_id or ""))
+    wanted = {module.replace("-", "_") for module in modules}
+    missing = wanted - set(_modules(cache, path))
     if fetch is not None and (path is None or missing):
         fetched = Fetcher(target, cache, fetch, modules).run(ways)
         notes += fetched.notes
@@ -78,15 +81,17 @@ def find(
         release=target.release,
         path=str(path) if path else None,
         source=source,
-        modules=tuple(
-            str(file)
-            for name, file in cache.modules_of(target.build_id or "").items()
-            if path is not None and name in {module.replace("-", "_") for module in modules}
-        ),
+        modules=tuple(str(file) for name, file in _modules(cache, path).items() if name in wanted),
         offers=() if path else tuple(lead.offer for lead in ways),
         debuginfod=servers(),
         notes=tuple(notes),
     )
+
+
+def _modules(cache: DebuginfoCache, vmlinux: Path | None) -> dict[str, Path]:
+    """The cached debug files of the modules of ``vmlinux``'s kernel."""
+    identity = identify(vmlinux) if vmlinux is not None else None
+    return cache.modules_of(identity.build_id or "") if identity is not None else {}
 
 
 def _hints(target: Target, known: bool) -> list[str]:

@@ -244,6 +244,7 @@ def _verify(part: Path, checksum: Checksum, url: str) -> None:
         found = hashlib.file_digest(file, checksum.algorithm).hexdigest()
     if found != checksum.value:
         part.unlink()
+        _version_file(part).unlink(missing_ok=True)
         raise KautopsyError(
             f"{checksum.algorithm} is {found}, the repository says {checksum.value}",
             thing=url,
