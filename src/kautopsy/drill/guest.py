@@ -13,6 +13,7 @@ from kautopsy.drill.records import new_folder, write_record
 from kautopsy.drill.stages import DrillFailedError, Name, Stages, Watch
 from kautopsy.dump.header import read_dump
 from kautopsy.lab.config import GuestConfig
+from kautopsy.lab.diagnosis import CAPTURE_BOOTED
 from kautopsy.lab.errors import CaptureError
 from kautopsy.lab.facts import GuestFacts
 from kautopsy.lab.guest import Guest, State, Way
@@ -106,12 +107,16 @@ class GuestDrill:
             view.detail = self.nonce
         with stages.stage(Name.TRIGGERED) as view:
             guest.crash(self._way)
-            view.detail = guest.console.texts[guest.panic_line].strip()
+            said = guest.console.texts[guest.panic_line].strip()
+            if CAPTURE_BOOTED.search(said):
+                said = "the capture kernel took over before the console got a word"
+            view.detail = said
         return facts
 
     def _save(self, guest: Guest, stages: Stages) -> None:
-        with stages.stage(Name.CAPTURE_KERNEL):
+        with stages.stage(Name.CAPTURE_KERNEL) as view:
             guest.wait_for_capture_kernel()
+            view.detail = "its first process runs"
         with stages.stage(Name.SAVED) as view:
             dump = self._out / "vmcore"
             try:

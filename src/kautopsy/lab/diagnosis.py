@@ -11,6 +11,8 @@ PANIC = re.compile(
     r"|Oops: |general protection fault"
 )
 CAPTURE_BOOTED = re.compile(r"\] Linux version \d")
+# In an NMI, and with panic_on_oops, the capture kernel takes over before the console gets a word.
+DEATH = re.compile(f"{PANIC.pattern}|{CAPTURE_BOOTED.pattern}")
 _END_OF_PANIC = re.compile(r"---\[ end Kernel panic|Rebooting in \d+ seconds")
 _OUT_OF_MEMORY = re.compile(
     r"Out of memory|System is deadlocked on memory|page allocation failure|oom-kill"
@@ -22,10 +24,11 @@ _NO_SPACE = re.compile(r"No space left on device", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A reason in words, and what to do."""
+    """A reason in words, what to do, and the console line that proves it where one does."""
 
     reason: str
     hint: str
+    proof: str = ""
 
 
 def diagnose(lines: Sequence[str], *, crashkernel: str) -> Diagnosis:
@@ -47,23 +50,23 @@ def diagnose(lines: Sequence[str], *, crashkernel: str) -> Diagnosis:
             "give it a console= that exists, and look whether its image is this machine's",
         )
     after = lines[booted:]
-    if any(_OUT_OF_MEMORY.search(line) for line in after):
+    if proof := _first(_OUT_OF_MEMORY, after):
         return Diagnosis(
             f"the capture kernel ran out of memory: crashkernel={crashkernel} is too small for it,"
             " though its image loads and the machine calls itself armed",
             "reserve more (crashkernel=256M), or make the capture image smaller",
+            proof,
         )
-    if any(_NO_IMAGE.search(line) for line in after):
+    if proof := _first(_NO_IMAGE, after):
         return Diagnosis(
             "the capture kernel found nothing to run",
             "rebuild the capture image: it must hold an init",
+            proof,
         )
     if any(_NO_SPACE.search(line) for line in after):
         return no_space()
-    if any(PANIC.search(line) for line in after[1:]):
-        return Diagnosis(
-            "the capture kernel panicked itself", "its console says why; try another kernel"
-        )
+    if proof := _first(PANIC, after[1:]):
+        return Diagnosis("the capture kernel panicked itself", "read what it printed before", proof)
     return Diagnosis(
         "the capture kernel started and then fell silent",
         "its last console lines show how far it came: look at what it does next there",
@@ -76,3 +79,7 @@ def no_space() -> Diagnosis:
         "the dump target is full (No space left on device); what was saved is incomplete",
         "make room on the target, or save less (a higher makedumpfile -d)",
     )
+
+
+def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> str:
+    return next((line.strip() for line in lines if pattern.search(line)), "")

@@ -190,19 +190,29 @@ class Guest:
             self.writer_pid = int(pid)
         else:
             self.send(how)
-        self.wait_for_console(diagnosis.PANIC, limit=self._limits.crash, start=start)
-        self.panic_line = self.console.find(diagnosis.PANIC, start) or start
+        self.wait_for_console(
+            diagnosis.DEATH, limit=self._limits.crash, start=start, what="the panic"
+        )
+        self.panic_line = self.console.find(diagnosis.DEATH, start) or start
         self.state = State.CRASHED
 
     def wait_for_console(
-        self, pattern: re.Pattern[str], *, limit: float | None = None, start: int = 0
+        self,
+        pattern: re.Pattern[str],
+        *,
+        limit: float | None = None,
+        start: int = 0,
+        what: str = "",
     ) -> None:
-        """Wait until ``pattern`` is found in a console line, from line ``start`` on."""
+        """Wait until ``pattern`` is found in a console line, from line ``start`` on.
+
+        :param what: names it in the error
+        """
         console = self.console
         self._wait(
             lambda: console.find(pattern, start) is not None,
             limit or self._limits.boot,
-            f"{pattern.pattern[:60]!r} on the console",
+            what or f"{pattern.pattern!r} on the console",
         )
 
     def wait_for_capture_kernel(self) -> None:
@@ -388,7 +398,8 @@ class Guest:
     def _capture_error(self) -> CaptureError:
         lines = self.console.texts[self.panic_line :]
         found = diagnosis.diagnose(lines, crashkernel=self.config.crashkernel)
-        return CaptureError(found.reason, hint=f"{found.hint}; {console_tail(lines)}")
+        proof = f"its console says: {found.proof}" if found.proof else console_tail(lines)
+        return CaptureError(found.reason, hint=f"{found.hint}; {proof}")
 
     def _why_not_armed(self, result: CommandResult, size: int) -> ArmingError:
         words = " ".join(result.output.split())
@@ -398,7 +409,8 @@ class Guest:
                 f"no memory is reserved for a capture kernel ({reserved}): {words}",
                 hint="the running kernel could not honour its crashkernel=; give it a plain size",
             )
-        if "locate_hole" in words or "Could not find a free area" in words:
+        # kexec_load(2) fails in kexec's own locate_hole(), kexec_file_load(2) with EADDRNOTAVAIL.
+        if re.search(r"locate_hole|free area of memory|Cannot assign requested address", words):
             return ArmingError(
                 f"kexec finds no room for the capture kernel in the {size >> 20} MiB that are"
                 f" reserved ({reserved}): {words}",
