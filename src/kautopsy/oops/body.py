@@ -210,10 +210,14 @@ class Body:
                 return True
             self._current = Trace("", True, len(self.lines) - 1)
             self.traces.append(self._current)
+        stack = self._current.frames
+        if len(frames) == 2 and " from " in text and stack and (
+            stack[-1].function == frames[0].function or stack[-1].inline
+        ):
+            frames = frames[1:]  # arm names each function twice, as callee and as caller
         for frame in frames:
             if frame.function is not None and frame.function.startswith("should_fail"):
                 self.foreign_stack = True
-            stack = self._current.frames
             if len(stack) < MAX_FRAMES:
                 stack.append(frame)
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kautopsy.model.crash import Kind
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name
 
@@ -32,22 +33,39 @@ def why_corrupted(body: Body, name: Name) -> str | None:
             return None
         return "no backtrace: the log ends or goes on with something else before it"
     if body.instruction is None or body.instruction.function is None:
-        calls = body.calls()
-        guessed = not any(frame.reliable for frame in calls[0].frames)
-        if guessed and body.instruction is not None:
+        if body.instruction is not None and _all_guessed(body):
             return "the instruction pointer is wild, and no frame of the backtrace is vouched for"
+    if name.kind in _FROM_STACK_ALONE and _all_guessed(body) and _has_good_unwinder(body):
+        return "no frame of the backtrace is vouched for"
     if body.foreign_stack:
         return "the backtrace of an injected failure stands in the middle of the report"
     return _stack_without_frames(body)
+
+
+_FROM_STACK_ALONE = {Kind.HUNG_TASK, Kind.STACK_OVERFLOW, Kind.SOFT_LOCKUP, Kind.RCU_STALL}
+
+
+def _all_guessed(body: Body) -> bool:
+    calls = body.calls()
+    return bool(calls) and not any(frame.reliable for frame in calls[0].frames)
+
+
+def _has_good_unwinder(body: Body) -> bool:
+    """Since 4.9 x86 marks with `?` what it did not unwind; kernels before, often all."""
+    release = body.facts.release or ""
+    return release[:1].isdigit() and int(release.split(".")[0]) >= 4
 
 
 def _stack_without_frames(body: Body) -> str | None:
     # Text of other programs on the console has no time stamp where the kernel's has.
     stamped = body.head.time is not None
     lines = [line for line in body.lines[:4000] if not stamped or line.time is not None]
+    seen: set[str] = set()
     for index, line in enumerate(lines):
-        if not _STACK_START.search(line.text):
+        start = _STACK_START.search(line.text)
+        if start is None or start.group()[:5] in seen:
             continue
+        seen.add(start.group()[:5])
         rest = lines[index + 1 : index + 1 + _LINES_TO_A_FRAME]
         if len(lines) - index < _FEW_LINES and index == len(lines) - 1:
             return "the log ends where a backtrace begins"
@@ -58,6 +76,4 @@ def _stack_without_frames(body: Body) -> str | None:
                 break
         else:
             return "a backtrace has no frames"
-        if line.text.startswith("Call") and index > 60:
-            break
     return None

@@ -43,9 +43,9 @@ _BARE = re.compile(
 _ADDRESS_ALONE = re.compile(r"[ \t]*\(?\[<(?P<address>[0-9a-f]{8,16})>\]\)?[ \t]*(?:\(unreliable\))?$")
 _ARM = re.compile(
     rf"[ \t]*\[<(?P<pc>[0-9a-f]{{8,16}})>\] \((?P<callee>{SYMBOL})(?:\+0x(?P<o1>[0-9a-f]+)/0x"
-    r"(?P<s1>[0-9a-f]+))?(?: \[(?P<m1>\w+)\])?\) from "
+    r"(?P<s1>[0-9a-f]+))?(?: \[(?P<m1>\w+)\])?[^)]*\) from "
     rf"\[<(?P<lr>[0-9a-f]{{8,16}})>\] \((?P<caller>{SYMBOL}|0x[0-9a-f]+)(?:\+0x(?P<o2>[0-9a-f]+)/0x"
-    r"(?P<s2>[0-9a-f]+))?(?: \[(?P<m2>\w+)\])?\)"
+    r"(?P<s2>[0-9a-f]+))?(?: \[(?P<m2>\w+)\])?(?: (?P<file>[\w.+/-]+):(?P<line>\d+)(?P<inline> \[inline\])?)?\)"
 )
 # Since 5.19 without addresses (ARM: 9183/1).
 _ARM_NEW = re.compile(
@@ -145,4 +145,7 @@ def _arm(match: re.Match[str]) -> Iterator[Frame]:
             size=int(match[size], 16) if match[size] else None,
             module=match[module],
             address=int(match[address], 16),
+            file=match["file"] if name == "caller" else None,
+            line=int(match["line"]) if name == "caller" and match["line"] else None,
+            inline=name == "caller" and match["inline"] is not None,
         )

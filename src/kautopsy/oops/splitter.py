@@ -26,7 +26,10 @@ _CUT_HERE = "------------[ cut here ]------------"
 _CHAIN_SECONDS = 60.0
 _RULE = re.compile(r"={20,}$|={5,}$|-{20,}$")
 _MESSAGE = re.compile(r"SysRq|list_\w+ corruption|usercopy:|refcount_t|kernel tried to execute|detected buffer|Watchdog")
-_SMALL_TIME = 60.0
+# Consoles deliver lines a little out of order; a boot begins near zero, or far from where another
+# machine's log in the same file ended.
+_SMALL_TIME = 5.0
+_BIG_STEP = 300.0
 _BOOT = re.compile(r"Linux version \d")
 _RELEASE = re.compile(r"Linux version (\d[\w.+~@-]*)")
 _NMI = re.compile(r"Sending NMI |NMI backtrace for|sending NMI")
@@ -98,7 +101,8 @@ class Splitter:
         time = line.time
         new = bool(line.text) and _BOOT.match(line.text) is not None
         if time is not None:
-            if self._time is not None and time < self._time - 1.0 and time < _SMALL_TIME:
+            gone = 0.0 if self._time is None else self._time - time
+            if gone > 1.0 and (time < _SMALL_TIME or gone > _BIG_STEP):
                 new = True
             if self._time is None or time > self._time or new:
                 self._time = time
@@ -130,8 +134,28 @@ class Splitter:
                 return
             if ended is not None and ended.body.panic is not None:
                 return
+        if (
+            family.name == "panic"
+            and report is not None
+            and report.family.name not in (*family.takes_over, "panic", "sysrq")
+            and not report.body.has_trace
+            and len(report.body.lines) <= _HEAD_LINES
+        ):
+            # panic() instead of the report's own backtrace
+            report.body.panic = line.text[match.start() :]
+            report.body.add(line)
+            report.body.last_line = line.number
+            return
         prelude = None
         if report is not None:
+            # A symbolised copy repeats the line for every function inlined where it happened.
+            if family is report.family and line.number - report.body.lines[-1].number <= 1 and (
+                "[inline]" in report.body.head.text
+            ):
+                report.match = match
+                report.body.head = line
+                report.body.add(line)
+                return
             young = not report.body.has_trace and len(report.body.lines) <= _HEAD_LINES
             if young and report.family.name in family.detail_of:
                 if report.family.name == "sysrq":

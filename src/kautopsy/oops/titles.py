@@ -45,7 +45,7 @@ SKIPPED: tuple[Skip, ...] = (
         "WARN(), BUG() and their traps: the caller complains",
         r"\w*warn_slowpath\w*|_*warn(?:_printk|_alloc\w*)?|report_bug|_*report_bug\w*|fixup_bug|handle_bug|\w*bug_handler\w*",
         r"(?:do_)?invalid_op|\w*stack_chk_fail\w*|_*fortify\w*|_*ubsan\w*|handle_overflow|cfi_\w+|_*schedule_bug|bug_at",
-        r"usercopy_\w+|check_heap_object|_*check_object_size|_*check_object|_*might_(?:fault|sleep|resched)\w*|_*cant_\w+",
+        r"usercopy_\w+|_*check_heap_object|_*check_object_size|_*check_object|_*might_(?:fault|sleep|resched)\w*|_*cant_\w+",
         r"_*debug_object\w*|debug_(?:print|check_no_obj)\w*|\w*_is_static_object|object_(?:err|is_on_stack)|stub_timer",
         r"\w*program_check\w*|_exception\w*|do_(?:error_trap|trap|error|undefinstr|PC_alignment\w*)|_*do_trap\w*|\w+_trap",
         r"(?:asm_)?exc_\w+|brk_handler|do_debug_exception|call_break_hook|el[01]h?_\w+|el1_(?:dbg|sync|irq|da|undef)\w*",
@@ -57,7 +57,7 @@ SKIPPED: tuple[Skip, ...] = (
         r"(?:asm_|exc_|do_)?page_fault\w*|_*do_page_fault|no_context|_*bad_area\w*|page_fault_oops|kernelmode_fixup_or_oops",
         r"_*do_(?:kernel|user)_fault|do_(?:translation_fault|tag_check_fault|tag_recovery|alignment_fault|DataAbort|mem_abort|kernel_fault|bad_area|sect_fault)|die_kernel_fault",
         r"show_fault_oops|async_page_fault|bad_page_fault|handle_page_fault|do_general_protection|general_protection",
-        r"arm_notify_die|_*dabt_svc|_*und_svc|_*pabt_svc|kernel_page_fault|is_prefetch",
+        r"arm_notify_die|kernel_page_fault|is_prefetch",
     ),
     _skip(
         "sanitizers: they watch the access of their caller",
@@ -77,7 +77,7 @@ SKIPPED: tuple[Skip, ...] = (
         r"_*pv_queued_\w*|_*queued_\w*|native_queued_\w+|virt_spin_lock|ticket_spin\w*|arch_\w*(?:un)?lock\w*|owner_on_cpu",
         r"_*down(?:_(?:read|write|interruptible|killable|timeout|trylock|common)\w*)?|_*up(?:_(?:read|write)\w*)?|rwsem_\w+",
         r"_*percpu_(?:down|up)_\w+|call_rwsem_\w+|_*seqprop\w*|read_seq\w*|write_seq\w*|seqcount_\w+|lock_release\w*|held_lock\w*",
-        r"rcu_(?:lock_acquire|lock_release|read_lock\w*|read_unlock\w*)|_*rcu_read_\w*lock\w*|lockref_\w+|bit_spin_\w+|do_lock\w*_common",
+        r"rcu_(?:lock_acquire|lock_release|read_lock\w*|read_unlock\w*)|_*rcu_read_\w*lock\w*|lockref_\w+|reiserfs_write_(?:un)?lock\w*|bit_spin_\w+|do_lock\w*_common",
         r"_*local_(?:bh|irq)_\w*|_*local_bh_\w+|_*might_lock\w*|_*lock_task_sighand|trace_contention_\w+|lock_commit_crosslock",
         r"_*(?:arch_)?(?:raw_)?atomic\w*_(?:dec|inc|read|set|or|xor|and|add|sub|fetch|xchg|cmpxchg|try)\w*|_*cmpxchg\w*|_*xchg\w*",
         r"(?:this|raw)_cpu_\w+|_*(?:set|clear|test|change|test_and_\w+|variable_test|constant_test|arch_test)_bit\w*",
@@ -88,15 +88,15 @@ SKIPPED: tuple[Skip, ...] = (
     ),
     _skip(
         "waking and waiting: the caller owns the queue",
-        r"_*wake_up\w*|finish_wait|swake_up\w*|complete_with_flags|prepare_to_wait\w*|add_wait_queue\w*|remove_wait_queue",
+        r"_*wake_up\w*|finish_wait|swake_up\w*|complete_with_flags",
     ),
     _skip(
         "strings and copies: the caller gave the pointer",
         r"_*mem(?:cpy|cmp|set|chr|move|_cpy|chr_inv)\w*|_*str(?:r|n|ncase|case)?(?:cmp|cpy|cat|str|chr|len|spn|lcpy|lcat|scpy\w*|ncpy|ncmp|nlen|nchr|nstr)\w*",
-        r"_*(?:raw_)?_*copy_(?:to|from|in)_user\w*|_*copy_user_\w+|_*(?:get|put)_user\w*|_*arch_copy_\w+|_*raw_copy_\w+|rep_\w+",
+        r"\w*copy_(?:to|from|in)_user\w*|_*copy_user_\w+|_*(?:get|put)_user\w*|_*arch_copy_\w+|_*raw_copy_\w+|rep_\w+",
         r"_*copy_(?:to|from)_iter\w*|_*clear_user\w*|csum_partial\w*|csum_and_copy\w*|copy_page\w*|clear_page\w*|copyout|copyin",
         r"string|string_nocheck|pointer|number|format_decode|v?s?n?c?n?printf|vs?n?printf|vscnprintf|scnprintf|kv?as?printf\w*",
-        r"iov_iter_(?:fault|copy)\w*|_*copy_\w*mc\w*|memdup_user\w*|_*kunmap_\w+|find_(?:next|first|last)_(?:zero_)?bit\w*",
+        r"iov_iter_(?:fault|copy)\w*|_*copy_\w*mc\w*|memdup_user\w*|nla_\w+|_*kunmap_\w+|find_(?:next|first|last)_(?:zero_)?bit\w*",
     ),
     _skip(
         "lists: the entry is its owner's",
@@ -107,7 +107,7 @@ SKIPPED: tuple[Skip, ...] = (
         r"_*k[mvz]?[mzc]?alloc\w*|_*kmem_cache_(?!create|destroy)\w+|_*kv[mzc]?alloc\w*|_*vm?zalloc\w*|_*krealloc\w*|_*kfree\w*|_*kvfree\w*",
         r"_*slab_\w+|_*slub_\w+|___slab_alloc|allocate_slab|new_slab\w*|_*do_kmalloc\w*|get_freepointer\w*|freelist_\w+|cache_(?:alloc|free|grow)\w*",
         r"_*alloc_(?:frozen_)?pages?(?:_\w+)?|alloc_pages\w*|_*get_free_pages?\w*|get_page_from_freelist|_*vmalloc\w*|_*vfree|kasan_kmalloc\w*",
-        r"kmalloc_\w+|_*do_k[mc]alloc\w*|qlist_\w+|qlink_\w+|_*kmalloc_large\w*|kmemdup\w*|mempool_alloc\w*|prep_new_page|_*alloc_percpu\w*|pcpu_alloc\w*|fs_reclaim_\w+",
+        r"kmalloc_\w+|_*do_k[mc]alloc\w*|qlist_\w+|qlink_\w+|_*kmalloc_large\w*|kmemdup\w*|_*(?:re)?set_page_owner\w*|mempool_alloc\w*|prep_new_page|_*alloc_percpu\w*|pcpu_alloc\w*|fs_reclaim_\w+",
     ),
     _skip(
         "counts of a file system's objects: the caller dropped one too many",
@@ -115,7 +115,7 @@ SKIPPED: tuple[Skip, ...] = (
     ),
     _skip(
         "walks over lists, hashes and checksums of data that the caller gave",
-        r"klist_\w+|crc\w+|_*crc32\w*|hex_\w+|cleanup_srcu_struct|_*srcu_\w+|check_init_srcu_struct",
+        r"klist_\w+|_*rb_\w+|print_hex_dump\w*|crc\w+|_*crc32\w*|hex_\w+|cleanup_srcu_struct|_*srcu_\w+|check_init_srcu_struct",
     ),
     _skip(
         "compilers', tracers' and patchers' stubs",
@@ -201,12 +201,16 @@ _ANCHORS = re.compile(
     r"do_dentry_open|vfs_open|^sock_sendmsg|^__sock_sendmsg|^sock_recvmsg|^sock_release|^__sock_release|^sock_write_iter|"
     r"^__sys_setsockopt|^do_sock_setsockopt|^kernel_setsockopt|sock_common_setsockopt|^__sys_listen|kernel_listen|sk_common_release|"
     r"^sock_mmap|^__sys_accept|kernel_accept|^sock_do_ioctl|^sock_ioctl|^compat_sock_ioctl|^nfnetlink_rcv_msg|^rtnetlink_rcv_msg|"
-    r"^netlink_dump|^_*sys_(?:socketpair|connect|ioctl)$"
-    r"|__do_fault|handle_mm_fault|do_page_fault|^page_fault$|^exc_page_fault|^asm_exc_page_fault|"
-    r"do_user_addr_fault|__fput|task_work_run|exit_to_usermode|exit_to_user_mode|"
+    r"^netlink_dump|^_*sys_(?:socketpair|connect|ioctl)$|compat_ioctl"
+    r"|__fput|task_work_run|exit_to_usermode|exit_to_user_mode|"
     r"secondary_startup"
 )
 """Where generic code hands over to who was asked: system call, work, soft interrupt, file operation."""
+
+_FAULTS = re.compile(
+    r"__do_fault|handle_mm_fault|do_page_fault|^page_fault$|^exc_page_fault|^asm_exc_page_fault|do_user_addr_fault"
+)
+"""Page faults hand over too, but most happen on behalf of a system call further out."""
 
 
 def stall(frames: Sequence[Frame], *patterns: re.Pattern[str]) -> str | None:
@@ -216,21 +220,22 @@ def stall(frames: Sequence[Frame], *patterns: re.Pattern[str]) -> str | None:
     one report to the next; what was *called* to do the work does not.
     """
     previous: str | None = None
+    fault: str | None = None
     for frame in frames:
         if frame.function is None or frame.inline:
             continue
-        name = plain(frame.function).replace("compat_", "")
-        if any(pattern.search(name) for pattern in patterns):
-            continue
+        name = plain(frame.function)
         if name.startswith("smp_call_function"):
             return "smp_call_function"  # waits for other CPUs, which hang for a reason of theirs
-        if previous is not None and _ANCHORS.search(name):
-            return previous
-        if _ANCHORS.search(name) and previous is None:
-            previous = name
+        if any(pattern.search(name) for pattern in patterns):
             continue
+        if previous is not None:
+            if _ANCHORS.search(name):
+                return previous
+            if _FAULTS.search(name):
+                fault = fault or previous
         previous = name
-    return None
+    return fault
 
 
 _HUNG_BUCKETS = {
@@ -258,7 +263,7 @@ def hung(frames: Sequence[Frame]) -> str | None:
             if name.lstrip("_").startswith(start):
                 return bucket
     for name in names:
-        if not _WAITING.search(name):
+        if not _WAITING.search(name) and not is_skipped(name):
             return name
     return None
 

@@ -27,6 +27,7 @@ LITERALS: tuple[bytes, ...] = tuple(
         "Insufficient stack space",
         "Thread overran stack",
         "divide error",
+        "divide_error",
         "Division by zero in kernel",
         "invalid opcode",
         "stack segment",

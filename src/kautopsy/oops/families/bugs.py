@@ -49,8 +49,8 @@ def _usercopy(match: re.Match[str], body: Body) -> Name:
 @report(
     "bug",
     r"[Kk]ernel BUG at (?P<file>[^\s:!]+)(?::(?P<line>\d+))?!?|[Kk]ernel BUG at\b|\bKernel BUG \[#|kernel BUG in |^BUG\(\): ",
-    detail_of=("list", "usercopy", "slab", "fortify"),
-    takes_over=("list-note",),
+    detail_of=("list", "usercopy", "slab"),
+    takes_over=("buffer-overflow",),
 )
 def _bug(match: re.Match[str], body: Body) -> Name:
     file = match.groupdict().get("file") or ""
@@ -58,16 +58,17 @@ def _bug(match: re.Match[str], body: Body) -> Name:
         return _usercopy(match, body)
     if "lib/list_debug.c" in file:
         return _list(match, body)
-    if "lib/string" in file and "fortify" in body.window(25):
-        title, kind, extra = "BUG: buffer overflow", Kind.MEMORY_SAFETY, ()
-    else:
-        title, kind, extra = "kernel BUG", Kind.BUG, ()
-    function = at_instruction(body, *extra)
+    function = at_instruction(body)
     others = []
     if file:
         line = match["line"]
         others.append(f"kernel BUG at {file}:{line}!" if line else f"kernel BUG at {file}")
-    return Name(kind=kind, title=in_function(title, function), titles=tuple(others), trigger=Trigger.OOPS)
+    return Name(
+        kind=Kind.BUG,
+        title=in_function("kernel BUG", function),
+        titles=tuple(others),
+        trigger=Trigger.OOPS,
+    )
 
 
 @report("buffer-overflow", r"detected buffer overflow in (?P<function>\w+)|BUG: buffer overflow detected")
@@ -82,7 +83,7 @@ def _buffer_overflow(match: re.Match[str], body: Body) -> Name:
 _WARN = (
     r"WARNING: (?:at (?P<file1>[^\s:]+):(?P<line1>\d+)(?:[ \t]+(?P<function1>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
     r"|CPU: ?\d+ PID: ?\d+ at (?P<file2>[^\s:]+):(?P<line2>\d+)(?:[ \t]+(?P<function2>[\w.$<>]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
-    r"|(?P<file3>[^\s:]+\.[chS]|[^\s:]+\.rs):(?P<line3>\d+) at (?P<function3>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
+    r"|(?:\[.{1,300}?\] )?(?P<file3>[^\s:]+\.[chS]|[^\s:]+\.rs):(?P<line3>\d+) at (?P<function3>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
     r"|(?P<function4>[\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+ at|CPU: ?\d+ PID: ?\d+ at )|Badness at (?P<file5>[^\s:]+):(?P<line5>\d+)"
     r"|BUG: warning at (?P<file6>[^\s:]+):(?P<line6>\d+)/(?P<function6>[\w.]+)\(\)"
 )
@@ -154,7 +155,7 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     ),
     (
         "WARNING: bad usercopy",
-        Kind.MEMORY_SAFETY,
+        Kind.WARNING,
         re.compile(r"^\S*mm/usercopy\.c"),
         _USERCOPY,
     ),

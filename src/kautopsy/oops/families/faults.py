@@ -104,7 +104,7 @@ def _general_protection(match: re.Match[str], body: Body) -> Name:
     return _fault(body, "general protection fault", kind)
 
 
-@report("divide", r"divide error: [0-9a-f]{0,4}|Oops: divide error|Division by zero in kernel|Oops - divide")
+@report("divide", r"divide[ _]error: [0-9a-f]{0,4}|Oops: divide error|Division by zero in kernel|Oops - divide")
 def _divide(match: re.Match[str], body: Body) -> Name:
     return _fault(body, "divide error", Kind.DIVIDE_ERROR)
 
@@ -132,6 +132,7 @@ def _double_fault(match: re.Match[str], body: Body) -> Name:
     r"BUG: (?:TASK |\w+ )?stack guard page was hit at|kernel stack overflow \(|Insufficient stack space to handle exception"
     r"|Kernel stack overflow in process|Thread overran stack, or stack corrupted|BUG: stack overflow|do_IRQ: stack overflow"
     r"|kernel stack overflow, low stack|Kernel stack overflow\.",
+    detail_of=("stack-overflow", "page-fault", "double-fault"),
 )
 def _stack_overflow(match: re.Match[str], body: Body) -> Name:
     title = "BUG: stack guard page was hit" if "guard page" in body.head.text else "kernel stack overflow"

@@ -18,7 +18,7 @@ _TICK = skip(
 _REPORTS = re.compile(r"dump_stack|show_stack|backtrace|rcu_dump|sched_show_task|print_cpu_stall|show_regs|nmi_")
 
 
-def _looping(body: Body) -> tuple[str | None, str | None]:
+def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str | None]:
     """Who loops, and why that cannot be told.
 
     The stack that counts is of the context that the tick interrupted: from the interrupted
@@ -29,12 +29,14 @@ def _looping(body: Body) -> tuple[str | None, str | None]:
         frames = trace.reliable()
         names = [plain(frame.function or "") for frame in frames]
         start = 0
-        observed = any(_REPORTS.search(name) for name in names[:4])
+        observed = beyond_tick or any(_REPORTS.search(name) for name in names[:4])
         for index, name in enumerate(names if observed else ()):
             if re.search(r"apic_timer_interrupt$|^el1h?_(?:64_)?irq|timer_interrupt$|^ret_from_intr|common_interrupt$", name):
                 start = index + 1
                 break
         best = stall(frames[start:], _TICK)
+        if best is None and start and beyond_tick:
+            best = stall(frames, _TICK)
         if best is not None:
             break
     if best is not None:
@@ -83,11 +85,15 @@ def _hard_lockup(match: re.Match[str], body: Body) -> Name:
     detail_of=("rcu-stall",),
 )
 def _rcu_stall(match: re.Match[str], body: Body) -> Name:
-    function, problem = _looping(body)
+    function, problem = _looping(body, beyond_tick=True)
+    above, _ = _looping(body)
+    titles = _also(body, "INFO: rcu detected stall", function)
+    if above is not None and above != function:
+        titles = (in_function("INFO: rcu detected stall", above), *titles)
     return Name(
         kind=Kind.RCU_STALL,
         title=in_function("INFO: rcu detected stall", function),
-        titles=_also(body, "INFO: rcu detected stall", function),
+        titles=titles,
         trigger=Trigger.PANIC if body.panic else None,
         corrupted=problem,
     )
