@@ -27,10 +27,7 @@ PLAIN = {
     "avenrun", "chrdevs", "console", "hstates", "jiffies", "memblock", "modules", "runqueues",
     "prb", "vermagic", "vmemmap", "workqueues",
 }  # fmt: skip
-WORDS = {
-    "bin_attrs", "bus_ktype", "bus_kset", "class_kset", "class_ktype", "device_ktype",
-    "driver_ktype", "module_ktype", "module_type", "mod_name", "cpu_bit_bitmap",
-}  # fmt: skip
+WORDS = {"bin_attrs", "cpu_bit_bitmap", "mod_name", "module_type", "task_struct_type"}
 # What libdrgn builds from parts, and what people ask a dump for.
 MORE = {
     "__bss_start", "cgroup_roots", "crash_notes", "high_memory", "idle_threads", "init_cred",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import drgn
 from drgn import (
@@ -42,6 +43,8 @@ _QUALIFIERS = {
 }
 _INT_SIGNED, _INT_BOOL = 1, 4
 _FWD_UNION = 1 << 31
+_LOWEST_ENUMERATOR = 1 << 16
+_SIGNED_CHARS = (drgn.Architecture.X86_64, drgn.Architecture.I386)
 _SIGNED = {1: "signed char", 2: "short", 4: "int", 8: "long"}
 _UNSIGNED = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long"}
 
@@ -144,7 +147,6 @@ class BtfTypes:
             return self.type(third)
         if kind == Kind.ARRAY:
             element, length = words[at + 3], words[at + 5]
-            # BTF does not tell `int a[]` from `int a[0]`; the kernel has hardly any of the latter.
             return program.array_type(self.type(element), length or None)
         if kind == Kind.FUNC_PROTO:
             return self._function(third, words[at + 3 : at + 3 + 2 * (info & 0xFFFF)].tolist())
@@ -168,7 +170,38 @@ class BtfTypes:
     def _int(self, name: str, size: int, encoding: int) -> Type:
         if encoding & _INT_BOOL:
             return self.program.bool_type(name, size)
-        return self.program.int_type(name, size, bool(encoding & _INT_SIGNED))
+        signed = bool(encoding & _INT_SIGNED)
+        if not signed and name in ("char", "signed char"):
+            signed = name == "signed char" or self._old_chars
+        return self.program.int_type(name, size, signed)
+
+    @cached_property
+    def _old_chars(self) -> bool:
+        """Whether ``char`` is signed although its encoding does not say so.
+
+        pahole before 1.22 leaves the sign out, even of ``signed char``. Kernels of that age are
+        built with the ABI's ``char``, which is signed on x86; 6.2 and later say -funsigned-char
+        (3bc753c06dd0).
+        """
+        if self.base is not None:
+            return self.base._old_chars
+        platform = self.program.platform
+        type_id = self.first("signed char", Kind.INT)
+        if type_id is None or platform is None or platform.arch not in _SIGNED_CHARS:
+            return False
+        words, at = self.btf.locate(type_id)
+        return not words[at + 3] >> 24 & _INT_SIGNED
+
+    @cached_property
+    def _signs_told(self) -> bool:
+        """Whether ``info``'s top bit tells signed enumerations from others, as pahole 1.24's."""
+        if self.base is not None:
+            return self.base._signs_told
+        words = self.btf.words
+        return any(
+            words[at + 1] >> 31 and words[at + 1] >> 24 & 0x1F == Kind.ENUM
+            for at in self.btf.places
+        )
 
     def _declared(self, name: str, *, union: bool) -> Type:
         """``struct name;`` of one file is the complete type if another file has just one."""
@@ -188,6 +221,7 @@ class BtfTypes:
         words, at = self.btf.locate(type_id)
         info = words[at + 1]
         raw = words[at + 3 : at + 3 + 3 * (info & 0xFFFF)].tolist()
+        union = info >> 24 & 0x1F == Kind.UNION
         string = self.btf.string
         made = []
         for i in range(0, len(raw), 3):
@@ -195,23 +229,34 @@ class BtfTypes:
             size = 0
             if info >> 31:
                 size, offset = offset >> 24, offset & 0xFFFFFF
-            made.append(TypeMember(self._member(member, size), string(name) or None, offset))
+            flexible = i + 3 == len(raw) and not union
+            made.append(
+                TypeMember(
+                    self._member(member, size, flexible=flexible), string(name) or None, offset
+                )
+            )
         return made
 
-    def _member(self, type_id: int, bits: int) -> Callable[[], Type | Object]:
+    def _member(
+        self, type_id: int, bits: int, *, flexible: bool = True
+    ) -> Callable[[], Type | Object]:
         if not bits:
-            return lambda: self._lazily(type_id)
+            return lambda: self._lazily(type_id, flexible=flexible)
         return lambda: Object(self.program, self._lazily(type_id), bit_field_size=bits)
 
-    def _lazily(self, type_id: int) -> Type:
+    def _lazily(self, type_id: int, *, flexible: bool = True) -> Type:
         # drgn asks for a member's type in the middle of whatever it does: depth begins anew.
         depth, self._depth = self._depth, 0
         try:
-            return self.type(type_id)
+            found = self.type(type_id)
         except BtfError as error:
             raise LookupError(str(error)) from error
         finally:
             self._depth = depth
+        if not flexible and found.kind is TypeKind.ARRAY and found.length is None:
+            # `int a[]` and `int a[0]` are one in BTF, as in DWARF; only the last can be flexible.
+            return self.program.array_type(found.type, 0)
+        return found
 
     def _function(self, returned: int, raw: list[int]) -> Type:
         names, types = raw[::2], raw[1::2]
@@ -228,7 +273,6 @@ class BtfTypes:
         values = self._enum_values(type_id)
         if not values:
             return self.program.enum_type(name)
-        # The sign is told since pahole 1.24; before, a negative enumerator gives it away.
         signed = signed or any(value < 0 for _, value in values)
         spelling = (_SIGNED if signed else _UNSIGNED).get(size)
         if spelling is None:
@@ -242,7 +286,7 @@ class BtfTypes:
     def _enum_values(self, type_id: int) -> list[tuple[int, int]]:
         """(name offset, value) of each enumerator."""
         words, at = self.btf.locate(type_id)
-        info, size = words[at + 1], words[at + 2]
+        info = words[at + 1]
         vlen = info & 0xFFFF
         if info >> 24 & 0x1F == Kind.ENUM64:
             raw = words[at + 3 : at + 3 + 3 * vlen].tolist()
@@ -251,9 +295,8 @@ class BtfTypes:
                 wide = [value - (value >> 63 << 64) for value in wide]
             return list(zip(raw[::3], wide, strict=True))
         raw = words[at + 3 : at + 3 + 2 * vlen].tolist()
-        # Without the sign flag all values are kept as s32 (btf.rst), so older kernels' unsigned
-        # ones above INT_MAX come out negative, which is how this tells signed enumerations.
         signed = struct.unpack(f"={vlen}i", struct.pack(f"={vlen}I", *raw[1::2]))
-        if size == 8 or info >> 31 or vlen == 0:
-            return list(zip(raw[::2], signed, strict=True))
-        return list(zip(raw[::2], signed if min(signed) < 0 else raw[1::2], strict=True))
+        # Where the sign is not told, it is guessed: -1 and -ENOENT are negative, 1 << 31 is not.
+        lowest = min(signed, default=0)
+        negative = bool(info >> 31) or (not self._signs_told and -_LOWEST_ENUMERATOR <= lowest < 0)
+        return list(zip(raw[::2], signed if negative else raw[1::2], strict=True))
