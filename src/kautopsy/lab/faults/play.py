@@ -124,10 +124,7 @@ def _preparation(scene: Scene, trigger: StopBy) -> str:
     settings = _SYSCTL | scene.sysctl
     if trigger is not StopBy.SELF:
         # An operator is asked for: nothing may be faster.
-        settings |= {name: 0 for name in settings if name.endswith("_panic")}
-        settings |= {
-            name: 0 for name in settings if name.startswith(("kernel.panic_on_rcu", "vm."))
-        }
+        settings |= {name: 0 for name in settings if "panic" in name}
         settings["kernel.unknown_nmi_panic"] = 1
     lines = [f"sysctl -w {name}={value} >/dev/null" for name, value in settings.items()]
     # The shell that the lab speaks to, and all it starts from now on.
