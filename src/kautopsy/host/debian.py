@@ -21,13 +21,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kautopsy.host.debian_mirror import (
+    MIRROR_VARIABLE,
+    apt_environment,
+    debian_mirror,
+    debian_security_mirror,
+)
 from kautopsy.model.errors import KautopsyError, MissingToolError, UnreachableError
 
-MIRROR_VARIABLE = "KAUTOPSY_DEBIAN_MIRROR"
-"""Address of the archive, up to but without ``dists``; overrides what apt is configured with."""
-
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_TEMPLATES = Path("/usr/share/python-apt/templates/Debian.info")
+_INHERITED = re.compile(r"Acquire::(?:http|https|ftp|socks|ForceIPv)")
 _WITHOUT_SECURITY = {"sid", "unstable", "experimental"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _SUITE = re.compile(r"[a-z][a-z0-9-]+")
@@ -62,37 +65,6 @@ class DebianPackage:
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
 
-def debian_mirror() -> str:
-    """The archive's address without a trailing slash.
-
-    :raises KautopsyError: nothing on this machine tells it
-    """
-    if value := os.environ.get(MIRROR_VARIABLE):
-        return value.rstrip("/")
-    for origin, label, uri in _configured_repositories():
-        if origin == "Debian" and label == "Debian":
-            return uri
-    with contextlib.suppress(OSError):
-        for line in _TEMPLATES.read_text().splitlines():
-            if line.startswith("BaseURI:") and line.rstrip("/").endswith("/debian"):
-                return line.split(":", 1)[1].strip().rstrip("/")
-    raise KautopsyError(
-        "nothing on this machine tells where Debian's archive is",
-        thing="apt",
-        hint=f"set {MIRROR_VARIABLE}",
-        slug="no-debian-mirror",
-    )
-
-
-def debian_security_mirror() -> str:
-    """The address of the archive of security updates, which mirrors keep beside the main one."""
-    if not os.environ.get(MIRROR_VARIABLE):
-        for origin, label, uri in _configured_repositories():
-            if origin == "Debian" and label == "Debian-Security":
-                return uri
-    return f"{debian_mirror()}-security"
-
-
 @dataclass(frozen=True)
 class DebianSuite:
     """One suite of the archive (``bookworm``, ``sid``) with its security updates.
@@ -122,6 +94,15 @@ class DebianSuite:
         return self._ask(package, version, refresh=False) or self._ask(
             package, version, refresh=True
         )
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """All packages whose name starts with ``prefix``, sorted.
+
+        :raises UnreachableError: the archive does not answer
+        """
+        if not self._has_lists():
+            self._refresh()
+        return tuple(sorted(self._apt("apt-cache", "pkgnames", prefix, timeout=60).stdout.split()))
 
     def versions(self, package: str) -> tuple[DebianPackage, ...]:
         """All versions the suite has of ``package``, newest first; none if it has no such package.
@@ -195,11 +176,14 @@ class DebianSuite:
         if not _NAME.fullmatch(package) or (version and not _VERSION.fullmatch(version)):
             return None
         if refresh or not self._has_lists():
-            with self._locked():
-                # Whoever waited for the lock finds lists that are as fresh as can be.
-                if not self._has_lists() or self._lists_age() > 60:
-                    self._update()
+            self._refresh()
         return next(iter(self._stanzas(package, version)), None)
+
+    def _refresh(self) -> None:
+        with self._locked():
+            # Whoever waited for the lock finds lists that are as fresh as can be.
+            if not self._has_lists() or self._lists_age() > 60:
+                self._update()
 
     def _stanzas(self, package: str, version: str | None) -> list[DebianPackage]:
         done = self._apt("apt-cache", "show", package, timeout=60)
@@ -237,9 +221,7 @@ class DebianSuite:
             if self.suite not in _WITHOUT_SECURITY and "-" not in self.suite
             else ""
         )
-        for part in ("lists/partial", "archives/partial", "etc"):
-            (self.root / part).mkdir(parents=True, exist_ok=True)
-        (self.root / "etc/status").touch()
+        (self.root / "etc").mkdir(parents=True, exist_ok=True)
         # The archive of security updates is another, and lacks suites that have ended.
         for sources in [main + security, main] if security else [main]:
             (self.root / "etc/sources.list").write_text(sources)
@@ -258,10 +240,16 @@ class DebianSuite:
         work = self.root / "archives" / "partial"
         work.mkdir(parents=True, exist_ok=True)
         partial = work / package.file_name
-        argv = self._argv("apt-get", "-q", "download", f"{package.name}={package.version}")
+        _need("apt-get")
+        argv = ["apt-get", "-q", "download", f"{package.name}={package.version}"]
         with (work / f"{package.file_name}.log").open("w+") as log:
             process = subprocess.Popen(
-                argv, cwd=work, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment()
+                argv,
+                cwd=work,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
             )
             try:
                 self._wait(process, partial, package.size, watch)
@@ -298,47 +286,55 @@ class DebianSuite:
                     f"nothing came for {_STALL_SECONDS} s", thing=partial.name, slug="stalled"
                 )
 
-    def _argv(self, tool: str, *arguments: str) -> list[str]:
-        if shutil.which(tool) is None:
-            raise MissingToolError(
-                "is not installed", thing=tool, hint="only a Debian or Ubuntu machine has it"
-            )
-        options = {
-            "APT::Architecture": self.architecture,
-            "APT::Architectures::": self.architecture,
-            # The cache belongs to whoever runs this, root too; apt would hand root's downloads to
-            # a user who may not enter it.
-            "APT::Sandbox::User": "root",
-            "Dir::State": str(self.root),
-            "Dir::State::lists": str(self.root / "lists"),
-            "Dir::State::status": str(self.root / "etc/status"),
-            "Dir::Cache": str(self.root),
-            "Dir::Cache::archives": str(self.root / "archives"),
-            "Dir::Etc::sourcelist": str(self.root / "etc/sources.list"),
-            "Dir::Etc::sourceparts": "-",
-            "Dir::Etc::preferences": "-",
-            "Dir::Etc::preferencesparts": "-",
-            "Acquire::Languages": "none",
-            "Acquire::Retries": "2",
+    def _environment(self) -> dict[str, str]:
+        """What makes apt ours alone: its configuration is a file, read before any other."""
+        path = self.root / "etc/apt.conf"
+        root = self.root
+        lines = [
+            *_inherited(),
+            f'Dir::State "{root}";',
+            f'Dir::State::lists "{root}/lists";',
+            f'Dir::State::status "{root}/etc/status";',
+            f'Dir::Cache "{root}";',
+            f'Dir::Cache::archives "{root}/archives";',
+            f'Dir::Etc::sourcelist "{root}/etc/sources.list";',
+            'Dir::Etc::sourceparts "-";',
+            'Dir::Etc::main "-";',
+            'Dir::Etc::parts "-";',
+            'Dir::Etc::preferences "-";',
+            'Dir::Etc::preferencesparts "-";',
+            f'APT::Architecture "{self.architecture}";',
+            f'APT::Architectures {{ "{self.architecture}"; }};',
+            # The user _apt may not enter somebody's cache directory.
+            'APT::Sandbox::User "root";',
+            'Acquire::Languages "none";',
+            'Acquire::Retries "2";',
             # Kernels that crash are old: the lists of a suite that has ended are still signed, but
             # nobody renews their date.
-            "Acquire::Check-Valid-Until": "false",
-        }
-        argv = [tool]
-        for key, value in options.items():
-            argv += ["-o", f"{key}={value}"]
-        return [*argv, *arguments]
+            'Acquire::Check-Valid-Until "false";',
+            "",
+        ]
+        text = "\n".join(lines)
+        if not path.is_file() or path.read_text() != text:
+            for part in ("lists/partial", "archives/partial", "etc"):
+                (root / part).mkdir(parents=True, exist_ok=True)
+            (root / "etc/status").touch()
+            new = path.with_name(f"apt.conf.{os.getpid()}")
+            new.write_text(text)
+            new.replace(path)
+        return {**apt_environment(), "APT_CONFIG": str(path)}
 
     def _apt(self, tool: str, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
+        _need(tool)
         try:
             return subprocess.run(
-                self._argv(tool, *arguments),
+                [tool, *arguments],
                 capture_output=True,
                 text=True,
                 errors="replace",
                 stdin=subprocess.DEVNULL,
                 timeout=timeout,
-                env=_environment(),
+                env=self._environment(),
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -347,36 +343,18 @@ class DebianSuite:
             ) from None
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-
-
-def _configured_repositories() -> list[tuple[str, str, str]]:
-    """Origin, label and address of what this machine's apt is configured with."""
-    if shutil.which("apt-get") is None:
-        return []
-    fields = "$(ORIGIN)\t$(LABEL)\t$(REPO_URI)"
-    try:
-        done = subprocess.run(
-            ["apt-get", "indextargets", "--format", fields, "Created-By: Packages"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=_environment(),
-            check=False,
+def _need(tool: str) -> None:
+    if shutil.which(tool) is None:
+        raise MissingToolError(
+            "is not installed", thing=tool, hint="Debian's and Ubuntu's package apt has it"
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    rows = (line.split("\t") for line in done.stdout.splitlines())
-    found = [(row[0], row[1], row[2].rstrip("/")) for row in rows if len(row) == 3]
-    # Before the first `apt-get update` of a machine nothing tells a repository's origin but its
-    # address.
-    guessed = [
-        ("Debian", "Debian", uri)
-        for origin, _, uri in found
-        if not origin and uri.endswith("/debian")
-    ]
-    return found + guessed
+
+
+def _inherited() -> list[str]:
+    """A proxy, or patience with a bad line, is the machine's to decide; its hooks are not ours."""
+    _need("apt-config")
+    done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if _INHERITED.match(line)]
 
 
 def _parse(stanza: str) -> DebianPackage | None:

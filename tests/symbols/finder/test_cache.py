@@ -60,6 +60,24 @@ def test_foreign_and_broken_entries_are_left_alone(tmp_path: Path, make_vmlinux:
     assert cache.kernels() == ()
 
 
+def test_a_spoilt_entry_is_replaced_and_a_whole_one_kept(
+    tmp_path: Path, make_vmlinux: Maker
+) -> None:
+    cache = _fill(tmp_path, make_vmlinux, "1")
+    kept = cache.root / ("1" * 40) / "vmlinux"
+    kept.unlink()
+    new = tmp_path / "new"
+    new.write_bytes(make_vmlinux("1" * 40, "1.0-test"))
+    assert cache.add(new, source="again") == kept
+    assert kept.is_file()
+    inode = kept.stat().st_ino
+    new.write_bytes(make_vmlinux("1" * 40, "1.0-test"))
+    cache.add(new, source="once more")
+    assert kept.stat().st_ino == inode
+    assert not new.exists()
+    assert [k.source for k in cache.kernels()] == ["again"]
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("0", 0), ("512", 512), ("500M", 500 << 20), ("1.5G", 3 << 29), ("20GiB", 20 << 30)],

@@ -155,7 +155,8 @@ class DebuginfoCache:
             )
         about = _About(release=kernel_release(vmlinux) or release, source=source)
         final = self.root / identity.build_id
-        if not final.is_dir():
+        if not (final / "vmlinux").is_file():
+            self._remove(final)  # what is left of one that was spoilt
             with self.receive(identity.build_id) as folder:
                 staged = folder / "kernel"
                 staged.mkdir(mode=0o755)
@@ -164,6 +165,7 @@ class DebuginfoCache:
                 with contextlib.suppress(OSError):
                     # Another process was faster: its file has the same build-id.
                     staged.rename(final)
+        vmlinux.unlink(missing_ok=True)
         for module in modules:
             module.replace(final / module.name)
         with contextlib.suppress(OSError):

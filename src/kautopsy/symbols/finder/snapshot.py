@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kautopsy.host.debian import debian_mirror
+from kautopsy.host.debian_mirror import debian_mirror
 from kautopsy.model.base import from_json
 from kautopsy.model.errors import KautopsyError
 from kautopsy.symbols.finder.http import Checksum, get_text
