@@ -5,7 +5,7 @@ import pytest
 
 from kautopsy.fingerprint import VERSION, fingerprint
 from kautopsy.fingerprint.exact import significant
-from kautopsy.model.crash import Crash, Frame, Kind, Trigger
+from kautopsy.model.crash import Crash, Frame, Kind, TextSpan, Trigger
 
 
 def crash(kind: Kind, *functions: str, title: str = "", ip: str | None = None) -> Crash:
@@ -181,14 +181,33 @@ def test_sysrq_is_one_thing_in_every_kernel() -> None:
 
 def test_little_evidence_merges_little() -> None:
     # kfree() of a bad pointer with nothing but plumbing around it says nothing about who did it.
-    def anonymous(title: str) -> Crash:
-        return crash(Kind.SLAB_CORRUPTION, "kfree", "process_one_work", "kthread", title=title)
+    def anonymous(release: str) -> Crash:
+        bare = crash(Kind.SLAB_CORRUPTION, "kfree", "process_one_work", "kthread")
+        return msgspec.structs.replace(bare, release=release)
 
-    assert fingerprint(anonymous("a")).exact != fingerprint(anonymous("b")).exact
-    assert fingerprint(anonymous("a")).exact == fingerprint(anonymous("a")).exact
+    assert fingerprint(anonymous("6.1.0")).exact != fingerprint(anonymous("6.1.1")).exact
+    assert fingerprint(anonymous("6.1.0")).exact == fingerprint(anonymous("6.1.0")).exact
     short = crash(Kind.WARNING, "foo_release", "__fput", "task_work_run")
     other = crash(Kind.WARNING, "foo_release", "sys_close")
     assert fingerprint(short).exact != fingerprint(other).exact
+
+
+def test_fragments_without_a_frame_are_told_apart() -> None:
+    def fragment(line: int, release: str | None = None) -> Crash:
+        span = TextSpan(first_line=line, last_line=line)
+        kind = Kind.WORKQUEUE_STALL
+        return Crash(kind=kind, title="workqueue lockup", text=span, release=release)
+
+    assert fingerprint(fragment(1)).exact != fingerprint(fragment(2)).exact
+    one, two = fragment(1, "6.1.0"), fragment(2, "6.1.0")
+    assert fingerprint(one).exact == fingerprint(two).exact
+
+
+def test_two_sanitizers_do_not_mean_the_same() -> None:
+    stack = ("strset_parse", "ethnl_default_parse", "ethnl_default_start", "genl_start")
+    shift = crash(Kind.MEMORY_SAFETY, "__ubsan_handle_shift_out_of_bounds.cold", *stack)
+    bounds = crash(Kind.MEMORY_SAFETY, "kasan_report", "__asan_load4", *stack)
+    assert fingerprint(shift).exact != fingerprint(bounds).exact
 
 
 def test_the_depth_of_a_recursion_is_chance() -> None:

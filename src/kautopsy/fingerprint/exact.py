@@ -10,8 +10,10 @@ The recipe, version 1:
 4. Functions of :mod:`kautopsy.fingerprint.generic` are skipped; names are normalised, offsets and
    addresses left out. The class of the crash and the first :data:`DEPTH` names are the key.
 5. A stack with fewer than :data:`ENOUGH` such names is too little to merge on: the generic ones
-   that are left come back, and the kind in place of its class. Without a single such name the
-   title joins them, unless a watchdog or an NMI merely looked: then the victim is chance anyway.
+   come back. Without a single such name the release joins them, unless a watchdog or an NMI merely
+   looked and the victim is chance anyway.
+6. Without any frame, title and release are the key; a fragment that has not even a release is like
+   nothing but itself.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+import msgspec
+
 from kautopsy.fingerprint.generic import Role, role
 from kautopsy.fingerprint.names import normalise
+from kautopsy.model.base import to_json
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.fingerprint import Fingerprint
 
 VERSION = 1
-DEPTH = 6
+DEPTH = 8
 """How many significant frames the exact key takes."""
 ENOUGH = 3
 """With as many significant frames, two crashes with the same ones are one bug."""
@@ -60,6 +65,8 @@ _OBSERVED = {
     Kind.HARDWARE_NMI,
     Kind.WATCHDOG,
 }
+# Reports that share a kind and differ in what they are about; those who print them tell.
+_SAID_BY = (("__ubsan_handle_", "ubsan"), ("lockdep_rcu_suspicious", "rcu usage"))
 _ABOVE_THE_TROUBLE = {Role.REPORTER, Role.FAULT_ENTRY, Role.OBSERVER, Role.INTERRUPT_ENTRY}
 
 
@@ -89,16 +96,18 @@ def fingerprint(crash: Crash) -> Fingerprint:
         exact = [kind]
     elif len(names) >= ENOUGH:
         exact = [kind, *names[:DEPTH]]
-    else:
+    elif own:
         rest = [frame for frame in own if role(frame.function or "") is not Role.BOTTOM]
-        exact = [str(crash.kind), *_names(rest or own)[: 2 * DEPTH]]
-        if own and crash.kind in _OBSERVED:
-            exact[0] = kind
-        elif not names:
-            exact.append(f"title {crash.title}")
+        exact = [kind, *_names(rest or own)[: 2 * DEPTH]]
+        if not names and crash.kind not in _OBSERVED:
+            exact.append(f"release {crash.release}")
+    else:
+        itself = to_json(msgspec.structs.replace(crash, fingerprint=None))
+        exact = [kind, f"title {crash.title}", f"release {crash.release or itself}"]
+    # Two stacks make a race; the frames are of one, the title names both.
     if crash.kind is Kind.DATA_RACE:
-        # Two stacks make a race; the frames are of one, the title names both.
         exact.append(f"title {crash.title}")
+    exact.extend(sorted({said for frame in crash.frames if (said := _said_by(frame))}))
     keys = {"class": kind}
     if names:
         keys["function"] = names[0]
@@ -169,6 +178,11 @@ def _names(frames: Iterable[Frame]) -> list[str]:
     ]
     # How deep a recursion went is chance.
     return [name for name, _ in groupby(names)]
+
+
+def _said_by(frame: Frame) -> str | None:
+    function = frame.function or ""
+    return next((what for prefix, what in _SAID_BY if function.startswith(prefix)), None)
 
 
 def _hash(parts: Sequence[str]) -> str:
