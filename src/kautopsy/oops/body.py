@@ -23,6 +23,8 @@ _STACK_HEAD = re.compile(
 _CALL_STACK = re.compile(r"(?:[Cc]all [Tt]race|[Bb]acktrace|Stack traceback)(?: \(.{0,60}\))?:")
 _SECTION = re.compile(r"(?!.*(?:linked in|Stack|Dump|dump|Code|Trace)[^:]*:$).{3,240}:$")
 _LOCK_DEPENDENCY = re.compile(r"[ \t]*-> #\d+")
+# mm/page_owner.c __dump_page_owner: whose the page was, in front of the report's own backtrace
+_PAGE_OWNER = re.compile(r"page (?:last (?:allocated|free)|allocated via)|page_owner (?:tracks|free)|Page allocated via")
 _NO_STACK = re.compile(r"\(stack is not available\)|stack is not available|<no backtrace>")
 _END = re.compile(
     r"---\[ end (?:trace|Kernel panic)|^---\[ end|Rebooting in \d+ seconds|^\(XEN\) |^<<<<<+|^={60,}$"
@@ -46,7 +48,6 @@ class Trace:
     :param call: it is the stack of who ran into the trouble, as opposed to a sanitizer's memory of
         who allocated and freed, or lockdep's chains
     :param line: where its head stands in the body
-    :param torn: nothing but other text stood where frames should be
     """
 
     head: str
@@ -54,11 +55,15 @@ class Trace:
     line: int
     frames: list[Frame] = field(default_factory=list)
     unavailable: bool = False
+    outermost: Frame | None = None
+    """The last caller of an arm backtrace, which no line of its own names."""
 
     def reliable(self) -> list[Frame]:
         """The frames the kernel vouches for; all of them where it vouches for none."""
-        good = [frame for frame in self.frames if frame.reliable]
-        return good or self.frames
+        good = [frame for frame in self.frames if frame.reliable] or list(self.frames)
+        if self.outermost is not None:
+            good.append(self.outermost)
+        return good
 
 
 class Body:
@@ -77,6 +82,7 @@ class Body:
         self.registers: dict[str, int] = {}
         self.instruction: Frame | None = None
         self.later_instruction: Frame | None = None
+        self.pointer = ""
         self.user_fault = False
         self.code = ""
         self.panic: str | None = None
@@ -90,6 +96,7 @@ class Body:
         self._waiting: Instruction | None = None
         self._in_code = False
         self._bystander = False
+        self._caller: Frame | None = None
         for line in self.before:
             self.facts.read(line.text)
         self.facts.headline(head.text)
@@ -151,7 +158,9 @@ class Body:
             return True
         found = self.facts.read(text)
         found |= registers_in(text, self.registers)
-        if not found and (_SECTION.match(text) or _LOCK_DEPENDENCY.match(text)):
+        if _PAGE_OWNER.match(text):
+            self._section = (text.strip(), len(self.lines) - 1)
+        elif not found and (_SECTION.match(text) or _LOCK_DEPENDENCY.match(text)):
             self._section = (text.strip(), len(self.lines) - 1)
             if _LOCK_DEPENDENCY.match(text):
                 self._current = None
@@ -184,6 +193,7 @@ class Body:
 
     def _announce(self, text: str, *, call: bool) -> Trace:
         # KASAN prints whose memory it was without `Call Trace:`, so a section's name says it.
+        self._caller = None
         trace = Trace(text.strip(), call and not self._bystander, len(self.lines) - 1)
         self._bystander = False
         self.traces.append(trace)
@@ -211,16 +221,31 @@ class Body:
             self._current = Trace("", True, len(self.lines) - 1)
             self.traces.append(self._current)
         stack = self._current.frames
-        if len(frames) == 2 and " from " in text and stack and (
-            stack[-1].function == frames[0].function or stack[-1].inline
-        ):
-            frames = frames[1:]  # arm names each function twice, as callee and as caller
+        if len(frames) == 2 and " from " in text:
+            frames = self._arm_frames(frames, stack)
         for frame in frames:
             if frame.function is not None and frame.function.startswith("should_fail"):
                 self.foreign_stack = True
             if len(stack) < MAX_FRAMES:
                 stack.append(frame)
         return True
+
+    def _arm_frames(self, frames: list[Frame], stack: list[Frame]) -> list[Frame]:
+        """arm names every function twice, as caller on one line and as callee on the next.
+
+        The first time tells where in it the call stood, so that one counts; the outermost caller
+        (the vector or the entry) is on no second line and is left out.
+        """
+        callee, caller = frames
+        before = self._caller
+        self._caller = caller
+        if self._current is not None:
+            self._current.outermost = caller
+        if before is not None and (before.inline or before.function == callee.function):
+            return [before]
+        if stack and stack[-1].function == callee.function:
+            return []
+        return [callee]
 
     def _read_code(self, text: str) -> bool:
         match = _CODE.search(text) if ":" in text else None
@@ -263,6 +288,7 @@ class Body:
                 self._current.frames.append(found.frame)
         elif self.instruction is None or self.instruction.function is None:
             self.instruction = found.frame
+            self.pointer = "rip" if re.search(r"\bE?R?IP\b", text) else ""
 
     def _resume_instruction(self, text: str) -> None:
         waiting = self._waiting
@@ -287,7 +313,7 @@ def _remembered(head: str) -> bool:
         re.match(
             r"(?:Allocated|Freed|Last potentially|Second to last|Uninit was|allocated by|freed by|"
             r"Local variable|Bytes? |hardirqs |softirqs |-> #|.*(?:irq event|ON-W|ON-R| at:$)|"
-            r"(?:the )?(?:existing|shortest|second|SOFTIRQ|HARDIRQ)|page last|Object |INFO: (?:Alloc|Freed))",
+            r"(?:the )?(?:existing|shortest|second|SOFTIRQ|HARDIRQ)|[Pp]age (?:last|allocated)|page_owner|Object |INFO: (?:Alloc|Freed))",
             head,
         )
     )

@@ -64,6 +64,10 @@ def _crash(report: Report) -> Crash:
     frames = tuple(calls[0].frames) if calls else ()
     title, titles = _titles(report, name)
     instruction = body.instruction
+    if instruction is not None and _known(instruction) and frames and "rip" in body.pointer:
+        # x86 leaves the frame that was executing out of the backtrace; it is the innermost one
+        if frames[0].function != instruction.function:
+            frames = (instruction, *frames)
     if instruction is None and not body.user_fault and name.kind in _INTERRUPTED:
         instruction = body.later_instruction
     crash = Crash(

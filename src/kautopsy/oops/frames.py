@@ -17,7 +17,12 @@ SYMBOL = r"[A-Za-z_.$][\w.$]*(?:<[^<>\s]{1,80}>)?"
 # ``/0xSIZE`` is missing in symbols of 2.6.18's x86_64 and of some boot loaders' consoles.
 LOCATION = rf"(?P<function>{SYMBOL})\+(?:0x)?(?P<offset>[0-9a-f]{{1,8}})(?:/0x(?P<size>[0-9a-f]{{1,8}}))?"
 _MODULE = r"(?:[ \t]*\[(?P<module>[A-Za-z]\w*)(?:[ \t][0-9a-f]{8,64})?(?:\([A-Z+-]*\))?\])?"
-_SOURCE = r"(?:[ \t]+(?P<file>[\w.+/-]+\.(?:[chSs]|rs|lex|y)):(?P<line>\d+)(?P<inline>[ \t]\[inline\])?)?"
+# `file:line` as syzkaller's symboliser writes it, `(file:line (discriminator 1))` as
+# scripts/decode_stacktrace.sh does
+_SOURCE = (
+    r"(?:[ \t]+\(?(?P<file>[\w.+/-]+\.(?:[chSs]|rs|lex|y)):(?P<line>\d+)(?P<inline>[ \t]\[inline\])?"
+    r"(?:[ \t][\w.+/-]+\.[chSs]:\d+| \(discriminator \d+\)|\))*)?"
+)
 _MARK = r"(?:<{1,2}/?#?\w{0,12}>{1,2}[ \t]*)?"  # <IRQ>, <<EOE>>, <> where a sanitiser ate the name
 _ADDRESS = (
     r"(?:\[<(?:0x)?(?P<address>[0-9a-f]{4,16})>\][ \t]*"
@@ -36,6 +41,11 @@ _INLINED = re.compile(
     rf"[ \t]*{_MARK}(?P<guess>\?[ \t]*)?(?P<function>{SYMBOL})[ \t]+"
     r"(?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)[ \t]\[inline\]"
 )
+# decode_stacktrace.sh drops the offsets: ` vfs_write (fs/read_write.c:12 fs/read_write.c:34) module`
+_DECODED = re.compile(
+    rf"[ \t]*{_MARK}(?P<guess>\?[ \t]*)?(?P<function>{SYMBOL})[ \t]+"
+    r"\((?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)[^\n]*\)[ \t]*(?P<module>[A-Za-z]\w*)?[ \t]*$"
+)
 _BARE = re.compile(
     rf"[ \t]*\(?{_MARK}(?:\[[0-9a-f]{{8,16}}\][ \t]*(?=\[))?{_ADDRESS}?(?P<guess>\?[ \t]*)?"
     r"0x(?P<bare>[0-9a-f]{5,16})(?:/0x[0-9a-f]+)?(?:[ \t]*\[(?P<module>\w+)\])?\)?[ \t]*$"
@@ -53,7 +63,7 @@ _ARM_NEW = re.compile(
     r"(?P<s2>[0-9a-f]+)(?: \[(?P<m2>\w+)\])?"
 )
 _MORE = re.compile(rf"{_ADDRESS}(?P<guess>\?[ \t]*)?(?::(?P<module2>\w+):)?{LOCATION}{_MODULE}")
-_MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|0x[0-9a-f]{5}")
+_MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0-9a-f]{5}")
 _TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\(P\)|\(L\)|\(F\)|\(K\)|\(FPK?\)|\(CPL?\)|\(PL\)|\d+/0x)*[ \t]*$")
 
 
@@ -101,6 +111,16 @@ def _frames(text: str) -> Iterator[Frame]:
             file=match["file"],
             line=int(match["line"]),
             inline=True,
+            reliable=match["guess"] is None,
+        )
+        return
+    match = _DECODED.match(text)
+    if match is not None:
+        yield Frame(
+            function=match["function"],
+            file=match["file"],
+            line=int(match["line"]),
+            module=match["module"],
             reliable=match["guess"] is None,
         )
         return

@@ -9,9 +9,10 @@ from kautopsy.model.crash import Frame
 from kautopsy.oops.frames import SYMBOL
 
 _WHERE = (
-    rf"(?::(?P<module2>\w+):)?(?P<function>{SYMBOL})\+0x(?P<offset>[0-9a-f]+)/(?:0x)?(?P<size>[0-9a-f]+)"
+    rf"(?::(?P<module2>\w+):)?(?P<function>{SYMBOL})"
+    r"(?:\+0x(?P<offset>[0-9a-f]+)/(?:0x)?(?P<size>[0-9a-f]+)|(?=[ \t]\([\w/.+-]+\.[chS]:\d))"
     r"(?:[ \t]*\[(?P<module>[A-Za-z]\w*)(?:[ \t][0-9a-f]{8,64})?\])?"
-    r"(?:[ \t]+(?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)(?P<inline>[ \t]\[inline\])?)?"
+    r"(?:[ \t]+\(?(?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)(?P<inline>[ \t]\[inline\])?)?"
 )
 _PC = r"(?:\[<(?:0x)?(?P<address>[0-9a-f]{4,16})>\]|\[(?P<address2>[0-9a-f]{8,16})\]|\[\]|\[<[ \t]*\(null\)>\])"
 
@@ -89,8 +90,8 @@ def _read(match: re.Match[str]) -> Instruction:
     if groups.get("function"):
         frame = Frame(
             function=groups["function"],
-            offset=int(groups["offset"], 16),
-            size=int(groups["size"], 16),
+            offset=int(groups["offset"], 16) if groups["offset"] else None,
+            size=int(groups["size"], 16) if groups["size"] else None,
             module=groups.get("module") or groups.get("module2"),
             address=pc,
             file=groups.get("file"),

@@ -78,6 +78,8 @@ class Splitter:
         """Take in one line; yields the reports that it ends."""
         yield from self._boot(line)
         found = recognise(line.text) if line.text else None
+        if found is not None and found[0].name == "torn" and line.time is None and not line.stamp:
+            found = None  # firmware and programs print such lines too
         if found is not None and found[0].name == "reboot" and not self._unexpected():
             found = None
         if found is not None:
@@ -155,6 +157,9 @@ class Splitter:
                 report.match = match
                 report.body.head = line
                 report.body.add(line)
+                return
+            if family is report.family and report.body.head.text == line.text and not report.body.has_trace:
+                report.body.last_line = line.number  # said again and again
                 return
             young = not report.body.has_trace and len(report.body.lines) <= _HEAD_LINES
             if young and report.family.name in family.detail_of:

@@ -110,6 +110,11 @@ SKIPPED: tuple[Skip, ...] = (
         r"kmalloc_\w+|_*do_k[mc]alloc\w*|qlist_\w+|qlink_\w+|_*kmalloc_large\w*|kmemdup\w*|_*(?:re)?set_page_owner\w*|mempool_alloc\w*|prep_new_page|_*alloc_percpu\w*|pcpu_alloc\w*|fs_reclaim_\w+",
     ),
     _skip(
+        "queueing work: the caller owns it",
+        r"insert_work|_*queue_(?:delayed_)?work\w*|stack_trace_consume\w*|arch_stack_walk\w*|kasan_record\w*|unwind_\w+|_*unwind_start",
+        r"deref_stack_reg|update_stack_state|kernel_fpu_begin\w*",
+    ),
+    _skip(
         "counts of a file system's objects: the caller dropped one too many",
         r"(?:drop|inc|clear|set)_nlink|fast_dput|dput\w*|_*iput",
     ),
@@ -201,7 +206,7 @@ _ANCHORS = re.compile(
     r"do_dentry_open|vfs_open|^sock_sendmsg|^__sock_sendmsg|^sock_recvmsg|^sock_release|^__sock_release|^sock_write_iter|"
     r"^__sys_setsockopt|^do_sock_setsockopt|^kernel_setsockopt|sock_common_setsockopt|^__sys_listen|kernel_listen|sk_common_release|"
     r"^sock_mmap|^__sys_accept|kernel_accept|^sock_do_ioctl|^sock_ioctl|^compat_sock_ioctl|^nfnetlink_rcv_msg|^rtnetlink_rcv_msg|"
-    r"^netlink_dump|^_*sys_(?:socketpair|connect|ioctl)$|compat_ioctl"
+    r"^netlink_dump|^_*k?sys_(?:socketpair|connect|ioctl)$|compat_ioctl"
     r"|__fput|task_work_run|exit_to_usermode|exit_to_user_mode|"
     r"secondary_startup"
 )
