@@ -38,6 +38,7 @@ from kautopsy.lab.qmp import QmpClient
 from kautopsy.lab.shell import CommandResult, GuestShell
 from kautopsy.lab.sink import make_sink, take_dump
 from kautopsy.lab.tools import fetch_tools
+from kautopsy.model.crash import TaskRef
 from kautopsy.model.errors import UsageError
 
 _Part = TypeVar("_Part")
@@ -69,7 +70,7 @@ class Guest:
 
     :ivar state: how far it has come
     :ivar accelerator: what it runs on, from BOOTED on
-    :ivar writer_pid: pid of the task that wrote to sysrq-trigger, from CRASHED on
+    :ivar writer: the task that wrote to sysrq-trigger, from CRASHED on
     :ivar panic_line: index of the console line that announced the death
     """
 
@@ -77,7 +78,7 @@ class Guest:
         self.config = config
         self.state = State.OFF
         self.accelerator: Accelerator | None = config.accelerator
-        self.writer_pid: int | None = None
+        self.writer: TaskRef | None = None
         self.panic_line = 0
         self._limits = config.limits.patient()
         self._tee = tee
@@ -185,9 +186,15 @@ class Guest:
             self.qmp.execute("inject-nmi")
         elif how is Way.SYSRQ:
             pin = "" if cpu is None else f"taskset -p {1 << cpu:x} $$ >/dev/null\n"
-            self.send(f"{pin}echo {_WRITER}$$ >/dev/ttyS1\necho c >/proc/sysrq-trigger")
-            pid = self._booted(self._shell).line(_WRITER, limit=self._limits.command)
-            self.writer_pid = int(pid)
+            # The shell itself writes: echo is built in, and cat only reads its name.
+            self.send(
+                f"{pin}comm=$(cat /proc/$$/comm)\n"
+                f"echo {_WRITER}$$ $comm >/dev/ttyS1\n"
+                "echo c >/proc/sysrq-trigger"
+            )
+            said = self._booted(self._shell).line(_WRITER, limit=self._limits.command)
+            pid, comm = said.split(" ", 1)
+            self.writer = TaskRef(pid=int(pid), comm=comm)
         else:
             self.send(how)
         self.wait_for_console(
@@ -290,12 +297,15 @@ class Guest:
         self._port = SerialPort(self._qemu.shell, news=self._news)
         self._stack.callback(self._port.close)
         self._qmp = self._stack.enter_context(QmpClient(self._qemu.qmp))
-        self._shell = GuestShell(self._port, self._wait)
-        try:
-            self._shell.line("ready ", limit=self._limits.boot)
-        except GuestLostError:
-            self._shell = None
-            raise
+        port, console = self._port, self._console
+
+        def ready() -> bool:
+            if console.find(diagnosis.PANIC) is not None:
+                raise self._lost("it panicked while it booted")
+            return any(line.startswith("ready ") for line in port.whole_lines())
+
+        self._wait(ready, self._limits.boot, "its first process")
+        self._shell = GuestShell(port, self._wait)
         self.state = State.BOOTED
 
     def _probe_kvm(self) -> None:

@@ -1,0 +1,25 @@
+"""What all tests share: dumps of guests whose truth is known, made once and kept in the cache."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import pytest
+
+from kautopsy.lab.specimen import Specimen, specimen
+
+_GUEST_SECONDS = 1200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that boots a guest may have to fetch and crash a kernel first."""
+    for item in items:
+        if item.get_closest_marker("guest") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_GUEST_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def lab_vmcore() -> Callable[[str], Specimen]:
+    """``lab_vmcore("6.1")``: a guest's dump with its truth; the test must be marked ``guest``."""
+    return functools.cache(specimen)
