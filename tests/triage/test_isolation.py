@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kautopsy.model.errors import ExitCode, KautopsyError
+from kautopsy.model.errors import ExitCode, KautopsyError, UnreadableError
 from kautopsy.model.report import Report
 from kautopsy.triage.isolation import Limits, analyse
 
@@ -47,7 +47,7 @@ def test_what_the_analysis_prints_does_not_break_the_stream(tmp_path: Path) -> N
 
 def test_named_error_of_the_analysis_is_raised_again(tmp_path: Path) -> None:
     steps = 'raise UnreadableError("w", thing="t", hint="h", slug="s")\nyield'
-    with pytest.raises(KautopsyError) as raised:
+    with pytest.raises(UnreadableError) as raised:
         list(run_child(tmp_path, steps))
     error = raised.value
     assert str(error) == "s: t: w (h)"

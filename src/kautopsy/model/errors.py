@@ -95,3 +95,16 @@ class MissingToolError(KautopsyError):
 
     slug = "missing-tool"
     exit_code = ExitCode.USAGE
+
+
+_BY_EXIT_CODE: dict[ExitCode, type[KautopsyError]] = {
+    cls.exit_code: cls for cls in (UsageError, UnreadableError, UnreachableError, RefusedError)
+}
+
+
+def error_from(exit_code: int, *, what: str, thing: str, hint: str, slug: str) -> KautopsyError:
+    """An error that was told by another process, of the class its exit code stands for."""
+    code = ExitCode(exit_code)
+    error = _BY_EXIT_CODE.get(code, KautopsyError)(what, thing=thing, hint=hint, slug=slug)
+    error.exit_code = code
+    return error

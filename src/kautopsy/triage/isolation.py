@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from kautopsy.model.errors import ExitCode, KautopsyError, UnreadableError
+from kautopsy.model.errors import UnreadableError, error_from
 from kautopsy.model.report import Report
 from kautopsy.triage.child import Job, Message
 
@@ -69,10 +69,13 @@ def analyse(
             message = msgspec.json.decode(line, type=Message)
             if message.failure is not None:
                 failure = message.failure
-                error = KautopsyError(
-                    failure.what, thing=failure.thing, hint=failure.hint, slug=failure.slug
+                error = error_from(
+                    failure.exit_code,
+                    what=failure.what,
+                    thing=failure.thing,
+                    hint=failure.hint,
+                    slug=failure.slug,
                 )
-                error.exit_code = ExitCode(failure.exit_code)
                 if last is None:
                     raise error
                 yield _with_note(last, f"the analysis ended early: {error}")
