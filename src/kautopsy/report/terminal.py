@@ -14,7 +14,7 @@ from rich.text import Text
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Frame
 from kautopsy.model.finding import Finding, Severity
-from kautopsy.model.machine import CpuState, MemoryUse, WaitEdge
+from kautopsy.model.machine import CpuState, MemoryUse
 from kautopsy.model.report import Report
 from kautopsy.report import units, words
 from kautopsy.report.escape import clip, one_line
@@ -232,16 +232,12 @@ def _waits(report: Report, width: int) -> Iterator[Text]:
     if isinstance(report.waits, Unreadable):
         yield Text(f"({one_line(str(report.waits))})", style="dim")
         return
-    edges = sorted(report.waits, key=_importance)
-    for edge in edges[:_WAITS]:
-        for line in words.wrap(_text(words.wait(edge)), width, first="  ", rest="      "):
+    waits = words.waits(report.waits)
+    for edge, sentence in waits[:_WAITS]:
+        for line in words.wrap(_text(sentence), width, first="  ", rest="      "):
             yield Text(line, style="red" if edge.cycle else "")
-    if len(edges) > _WAITS:
-        yield Text(f"  {len(edges) - _WAITS} more", style="dim")
-
-
-def _importance(edge: WaitEdge) -> tuple[bool, bool, float]:
-    return not edge.cycle, edge.owner is None, -(edge.seconds or 0)
+    if len(waits) > _WAITS:
+        yield Text(f"  {len(waits) - _WAITS} more", style="dim")
 
 
 def _backtraces(report: Report, *, addresses: bool) -> Iterator[Text]:

@@ -31,7 +31,7 @@ class Weight(IntEnum):
 
 
 _FATAL = re.compile(
-    r"Kernel panic - not syncing|\bBUG: (?!workqueue|soft lockup)|kernel BUG at|general protection"
+    r"(?<!end )Kernel panic - not syncing|\bBUG: (?!workqueue|soft lockup)|kernel BUG at|general protection"
     r"|[Uu]nable to handle (?:kernel|paging)|\bOops\b|Internal error:|double fault|divide error:"
     r"|hard LOCKUP|invalid opcode:|PANIC:|stack guard page|Attempted to kill init"
 )
@@ -44,7 +44,8 @@ _TROUBLE = re.compile(
     r"|refcount_t:|KASAN|UBSAN|possible (?:recursive|circular) locking|scheduling while atomic"
     r"|segfault at|link is down|watchdog: |SLUB: Unable|TX timeout"
 )
-_PANIC = re.compile(r"Kernel panic - not syncing")
+# oops_end() and panic() close with "---[ end Kernel panic - not syncing: ... ]---".
+_PANIC = re.compile(r"(?<!end )Kernel panic - not syncing")
 
 
 @dataclass(frozen=True)

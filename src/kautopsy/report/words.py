@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kautopsy.model.base import Unreadable
@@ -246,12 +246,12 @@ def dull(cpu: CpuState) -> bool:
 
 
 MEMORY = {
-    "anon": "processes (anonymous)",
-    "shmem": "shared memory, tmpfs",
+    "anon": "processes",
+    "shmem": "shared memory and tmpfs",
     "file": "page cache",
-    "hugetlb": "huge pages (hugetlb)",
-    "slab_unreclaimable": "slab, unreclaimable",
-    "slab_reclaimable": "slab, reclaimable",
+    "hugetlb": "huge pages",
+    "slab_unreclaimable": "unreclaimable slab",
+    "slab_reclaimable": "reclaimable slab",
     "vmalloc": "vmalloc",
     "percpu": "per-CPU",
     "kernel_stacks": "kernel stacks",
@@ -311,15 +311,38 @@ def lock(edge: WaitEdge) -> str:
     return f"{kind} {address}".strip()
 
 
-def wait(edge: WaitEdge) -> str:
-    """One sentence on who waits for what."""
-    text = f"{task(edge.waiter)} waits for {lock(edge)}"
+def waits(edges: Iterable[WaitEdge]) -> list[tuple[WaitEdge, str]]:
+    """A sentence on each wait, those of a cycle first, with the edge that it is about.
+
+    Tasks of one name that wait for one lock in one function share a sentence and its first edge.
+    """
+    crowds: dict[tuple[object, ...], list[WaitEdge]] = {}
+    for number, edge in enumerate(edges):
+        alike = (edge.waiter.comm, edge.lock, edge.name, edge.address, edge.owner, edge.function)
+        crowds.setdefault((number,) if edge.cycle else alike, []).append(edge)
+    ranked = sorted(
+        crowds.values(),
+        key=lambda crowd: (not crowd[0].cycle, crowd[0].owner is None, -len(crowd)),
+    )
+    return [(crowd[0], _wait(crowd)) for crowd in ranked]
+
+
+def _wait(crowd: list[WaitEdge]) -> str:
+    edge = crowd[0]
+    if len(crowd) == 1:
+        text = f"{task(edge.waiter)} waits for {lock(edge)}"
+    else:
+        pids = [str(one.waiter.pid) for one in crowd[:3]]
+        more = ", ..." if len(crowd) > 3 else ""
+        text = f"{len(crowd)} × {edge.waiter.comm} (pids {', '.join(pids)}{more})"
+        text += f" wait for {lock(edge)}"
     if edge.owner is not None:
         text += f", held by {task(edge.owner)}"
     if edge.function:
         text += f", in {edge.function}"
-    if edge.seconds is not None:
-        text += f", for {units.span(edge.seconds)}"
+    longest = max((one.seconds for one in crowd if one.seconds is not None), default=None)
+    if longest is not None:
+        text += f", for {'up to ' if len(crowd) > 1 else ''}{units.span(longest)}"
     return text
 
 

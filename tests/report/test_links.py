@@ -1,0 +1,44 @@
+"""Links to sources: only for files of the kernel's tree, and only where the template leads."""
+
+import pytest
+
+from kautopsy.model.errors import UsageError
+from kautopsy.report.links import SourceLinks, tree_path
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("kernel/panic.c", "kernel/panic.c"),
+        ("./include/linux/list.h", "include/linux/list.h"),
+        ("/build/linux-6Qe1Ab/linux-6.1.55/kernel/panic.c", "kernel/panic.c"),
+        ("/usr/src/ledger-1.0/ledger.c", None),
+        ("/etc/passwd", None),
+        ("../../etc/passwd", None),
+        ("a\nb.c", None),
+    ],
+)
+def test_paths_in_the_tree(file: str, path: str | None) -> None:
+    assert tree_path(file) == path
+
+
+def test_values_are_quoted() -> None:
+    links = SourceLinks("https://example.org/x?f={file}&r={release}#L{line}", release="6.1/&?#")
+    assert links.url("fs/a b&c#d?.c", 3) == (
+        "https://example.org/x?f=fs/a%20b%26c%23d%3F.c&r=6.1%2F%26%3F%23#L3"
+    )
+    assert links.url("fs/a.c", None) == "https://example.org/x?f=fs/a.c&r=6.1%2F%26%3F%23#L"
+
+
+def test_no_template_no_link() -> None:
+    assert SourceLinks().url("kernel/panic.c", 1) is None
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["javascript:alert({file})", "{file}", "https://example.org/", "https://x/{file}{path}",
+     "https://x/{file}{}"],
+)  # fmt: skip
+def test_templates_that_make_no_sense(template: str) -> None:
+    with pytest.raises(UsageError, match="bad-source-url"):
+        SourceLinks(template)
