@@ -163,6 +163,15 @@ def test_a_watchdog_points_at_whom_it_interrupted() -> None:
     assert fingerprint(text).exact == fingerprint(dump).exact == fingerprint(hard).exact
 
 
+def test_an_nmi_that_hit_the_idle_loop_hit_nobody() -> None:
+    text = crash(Kind.HARDWARE_NMI, "panic", "unknown_nmi_error", "default_do_nmi", "exc_nmi",
+                 "end_repeat_nmi", "native_safe_halt", "do_idle", "secondary_startup_64_no_verify")  # fmt: skip
+    dump = crash(Kind.OPERATOR_NMI, "crash_kexec", "panic", "nmi_panic", "unknown_nmi_error.cold",
+                 "default_do_nmi", "exc_nmi", "end_repeat_nmi", "default_idle", "do_idle",
+                 "start_secondary", "secondary_startup_64")  # fmt: skip
+    assert fingerprint(text).exact == fingerprint(dump).exact
+
+
 def test_sysrq_is_one_thing_in_every_kernel() -> None:
     # 2.6.32 writes to NULL, later kernels call panic(); from the keyboard it comes by an interrupt.
     old = crash(

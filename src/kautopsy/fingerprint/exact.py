@@ -98,7 +98,7 @@ def fingerprint(crash: Crash) -> Fingerprint:
         exact = [kind, *names[:DEPTH]]
     elif own:
         rest = [frame for frame in own if role(frame.function or "") is not Role.BOTTOM]
-        exact = [kind, *_names(rest or own)[: 2 * DEPTH]]
+        exact = [kind, *_names(rest)[: 2 * DEPTH]]
         if not names and crash.kind not in _OBSERVED:
             exact.append(f"release {crash.release}")
     else:
