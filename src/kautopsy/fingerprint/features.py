@@ -26,7 +26,7 @@ class Group(StrEnum):
     FRAMES = "frames"
     CALLS = "calls"
     FILES = "files"
-    FUNCTIONS = "functions elsewhere in the report"
+    FUNCTIONS = "functions"
     TITLE = "title"
     WORDS = "words"
     RELEASE = "release"
