@@ -115,6 +115,11 @@ class Crash(Noun, frozen=True, kw_only=True):
     :param registers: name in lower case → value (``{"rip": 0xffffffff81000000, ...}``)
     :param modules: names of loaded modules
     :param tainted: taint letters as the kernel prints them, one an entry (``["P", "O"]``)
+    :param uptime_seconds: since boot, from the kernel's own stamp on the text
+    :param wall_time: as a console server, syslog or ``dmesg -T`` stamped the text, unchanged
+    :param code: the bytes around the instruction as the kernel prints them; ``<..>`` or ``(..)``
+        marks the one that was executing
+    :param follow_ups: what came of it, in the kernel's words (``Kernel panic - not syncing: ...``)
     """
 
     kind: Kind
@@ -133,4 +138,8 @@ class Crash(Noun, frozen=True, kw_only=True):
     release: str | None = None
     hardware: str | None = None
     text: TextSpan | None = None
+    uptime_seconds: float | None = None
+    wall_time: str | None = None
+    code: str | None = None
+    follow_ups: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
