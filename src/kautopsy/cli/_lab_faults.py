@@ -10,7 +10,6 @@ import argparse
 from pathlib import Path
 
 from kautopsy.cli._output import Progress, add_json, print_json
-from kautopsy.model.base import Noun
 from kautopsy.model.errors import ExitCode
 
 
@@ -44,16 +43,11 @@ def _list(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from kautopsy.lab.faults.scenes import Scene, load_scenes
+    from kautopsy.lab.faults.scenes import ScenesDocument, load_scenes
 
     scenes = tuple(load_scenes().values())
     if arguments.json:
-
-        class Scenes(Noun, frozen=True, kw_only=True):
-            schema: str = "kautopsy.scenes/1"
-            scenes: tuple[Scene, ...]
-
-        print_json(Scenes(scenes=scenes))
+        print_json(ScenesDocument(scenes=scenes))
         return ExitCode.OK
     table = Table(box=None, pad_edge=False)
     for column in ("scene", "verdict", "stops by", "what happens"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -89,6 +89,13 @@ class Scene(Noun, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if trigger is StopBy.NMI:
             return (Kind.OPERATOR_NMI,)
         return self.crash
+
+
+class ScenesDocument(Noun, frozen=True, kw_only=True):
+    """``kautopsy lab faults --json``."""
+
+    schema: Literal["kautopsy.scenes/1"] = "kautopsy.scenes/1"
+    scenes: tuple[Scene, ...]
 
 
 def load_scenes() -> dict[str, Scene]:
