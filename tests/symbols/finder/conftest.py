@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from kautopsy.symbols.finder import http
+
 from . import record
 
 MIRROR = record.MIRROR
@@ -38,6 +40,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "https_proxy",
     ):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(http, "_FIRST_PAUSE", 0.01)
     return tmp_path / "xdg" / "kautopsy"
 
 
@@ -128,12 +131,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
     root.mkdir()
     state = Server(root)
     handler = type("Handler", (_Handler,), {"state": state})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        state.url = f"http://127.0.0.1:{http.server_address[1]}"
-        thread = threading.Thread(target=http.serve_forever, args=(0.02,))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listener:
+        state.url = f"http://127.0.0.1:{listener.server_address[1]}"
+        thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
         thread.start()
         yield state
-        http.shutdown()
+        listener.shutdown()
         thread.join()
 
 

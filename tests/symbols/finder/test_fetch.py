@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from kautopsy.cli.main import main
+from kautopsy.host.debian import DebianPackage, DebianSuite
+from kautopsy.model.errors import KautopsyError, MissingToolError, UnreachableError
 from kautopsy.symbols.finder.cache import DebuginfoCache
 from kautopsy.symbols.finder.distro import leads
 from kautopsy.symbols.finder.elf import identify
@@ -203,6 +205,28 @@ def test_snapshots_have_what_the_archive_dropped(
     assert any(wrong in note and "6.1.20-2" in note for note in fetched.notes)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnreachableError("does not answer", thing="archive"),
+        MissingToolError("is not installed", thing="apt-cache"),
+    ],
+)
+def test_without_archive_or_apt_the_snapshots_are_asked(
+    error: KautopsyError, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions(self: DebianSuite, package: str) -> tuple[DebianPackage, ...]:
+        raise error
+
+    monkeypatch.setattr(DebianSuite, "versions", versions)
+    monkeypatch.setenv("KAUTOPSY_DEBIAN_SNAPSHOT", server.url)
+    fetched = _fetch("4.19.0-27-amd64")
+    assert fetched.path is None
+    assert [path for path, _ in server.asked] == ["/mr/binary/linux-image-4.19.0-27-amd64-dbg/"]
+    assert error.what in fetched.notes[0]
+    assert len(fetched.notes) == 2
+
+
 def test_find_asks_no_network_and_prints_commands(
     mirror: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,6 +271,7 @@ def test_the_command_fetches_lists_and_prunes(
         (["find", "3.10.0-957.el7.x86_64", "--distribution", "slackware"], "usage"),
         (["find", "3.10.0-957.el7.x86_64", "--module", "ext4"], "usage"),
         (["find", "/etc/passwd"], "not-a-dump"),
+        (["find", "./no/vmcore"], "no-such-file"),
         (["prune", "--max-size", "much"], "bad-size"),
     ],
 )

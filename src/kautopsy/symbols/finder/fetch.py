@@ -9,14 +9,14 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kautopsy.host.debian import DebianSuite
+from kautopsy.host.debian import DebianPackage, DebianSuite
 from kautopsy.model.errors import KautopsyError
 from kautopsy.symbols.finder import debuginfod
 from kautopsy.symbols.finder.cache import DebuginfoCache
 from kautopsy.symbols.finder.distro.offer import DebianFile, Lead, Listing, PackageFile, Source
 from kautopsy.symbols.finder.elf import identify, kernel_release
 from kautopsy.symbols.finder.extract import extract_kernel
-from kautopsy.symbols.finder.http import Checksum, Watch, download, get_text, mirrored
+from kautopsy.symbols.finder.http import Watch, download, get_text, mirrored, verify_checksum
 from kautopsy.symbols.finder.repodata import published_checksum
 from kautopsy.symbols.finder.snapshot import snapshot_files
 from kautopsy.symbols.finder.target import Target
@@ -76,7 +76,6 @@ class Fetcher:
 
     def _debuginfod(self, build_id: str) -> Fetched | None:
         if not debuginfod.servers():
-            self.notes.append(f"{debuginfod.URLS_VARIABLE} names no server")
             return None
         watch = self.stage("debuginfod")
         answer = debuginfod.fetch(build_id, self._downloads(), watch=watch)
@@ -127,23 +126,29 @@ class Fetcher:
         name = url.rpartition("/")[2]
         # One name for each address: the same package of two rebuilds is not the same file.
         path = self._downloads() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
-        checksum: Checksum | None = None
+        download(mirrored(url), path, watch=self.stage(name))
         checked = "no checksum is published"
         if repository is not None:
             self.stage(f"index of {repository}")
-            try:
-                with self.cache.receive("index") as work:
-                    checksum = published_checksum(repository, name, work)
-                checked = "not in the repository's index"
-            except KautopsyError as error:
-                checked = f"the repository's index cannot be had ({error.what})"
-        if checksum is not None:
-            checked = f"{checksum.algorithm} is as in the repository's index"
-        download(mirrored(url), path, checksum=checksum, watch=self.stage(name))
+            checked = self._check(path, name, repository)
         try:
             yield path, checked, url
         finally:
             path.unlink(missing_ok=True)
+
+    def _check(self, path: Path, name: str, repository: str) -> str:
+        """Compare ``path`` with the repository's index, if there is one; says what came of it."""
+        try:
+            with self.cache.receive("index") as work:
+                checksum = published_checksum(repository, name, work)
+        except KautopsyError as error:
+            if error.slug in _FATAL:
+                raise
+            return f"the repository's index cannot be had ({error.what})"
+        if checksum is None:
+            return "not in the repository's index"
+        verify_checksum(path, checksum, repository + name)
+        return f"{checksum.algorithm} is as in the repository's index"
 
     def _listed(self, source: Listing) -> list[str]:
         page = get_text(mirrored(source.url))
@@ -157,22 +162,19 @@ class Fetcher:
         for name in source.suites:
             suite = DebianSuite(name, source.architecture)
             self.stage(f"lists of Debian {name}")
-            versions = suite.versions(source.package)[:_MAX_VERSIONS]
+            try:
+                versions = suite.versions(source.package)[:_MAX_VERSIONS]
+            except KautopsyError as error:
+                # No apt on this machine, or no archive: the snapshots need neither.
+                thing = f"{error.thing} " if error.slug == "missing-tool" else ""
+                self.notes.append(f"Debian {name}: {thing}{error.what}")
+                continue
             if not versions:
                 self.notes.append(f"Debian {name}: has no package {source.package}")
             for package in versions:
-                if package.version in seen:
-                    continue
-                seen.add(package.version)
-                watch = self.stage(package.file_name)
-                had = suite.is_downloaded(package)
-                path = suite.download(package.name, package.version, watch=watch)
-                try:
-                    yield path, "sha256 is as in the signed index", package.file_name
-                finally:
-                    # What is wanted of it is in the cache now; a copy that others keep stays.
-                    if not had:
-                        path.unlink(missing_ok=True)
+                if package.version not in seen:
+                    seen.add(package.version)
+                    yield from self._debian_package(suite, package)
         self.stage("versions that Debian no longer has")
         for old in snapshot_files(source.package, source.architecture, limit=_MAX_OLD_VERSIONS):
             if old.version in seen:
@@ -183,6 +185,19 @@ class Fetcher:
             try:
                 yield path, "sha1 is as the snapshots have it", f"{source.package} {old.version}"
             finally:
+                path.unlink(missing_ok=True)
+
+    def _debian_package(
+        self, suite: DebianSuite, package: DebianPackage
+    ) -> Iterator[tuple[Path, str, str]]:
+        watch = self.stage(package.file_name)
+        had = suite.is_downloaded(package)
+        path = suite.download(package.name, package.version, watch=watch)
+        try:
+            yield path, "sha256 is as in the signed index", package.file_name
+        finally:
+            # What is wanted of it is in the cache now; a copy that others keep stays.
+            if not had:
                 path.unlink(missing_ok=True)
 
     def _unpack(self, package: Path, origin: str, checked: str) -> Fetched:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from kautopsy.model.base import Noun
 from kautopsy.symbols.finder.cache import DebuginfoCache
-from kautopsy.symbols.finder.debuginfod import servers
+from kautopsy.symbols.finder.debuginfod import URLS_VARIABLE, servers
 from kautopsy.symbols.finder.distro import leads
 from kautopsy.symbols.finder.distro.offer import Offer
 from kautopsy.symbols.finder.elf import identify
@@ -73,6 +73,8 @@ def find(
             "only the release is compared, since no build-id is known (kernels before 5.9 leave "
             "none in a dump); several distributions may use one name"
         )
+    if path is None and fetch is not None and target.build_id is not None and not servers():
+        notes.append(f"{URLS_VARIABLE} names no server to ask")
     if path is None:
         notes += _hints(target, bool(ways))
     return Finding(

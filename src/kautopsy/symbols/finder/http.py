@@ -36,6 +36,7 @@ Watch = Callable[[int, int | None], None]
 
 _BLOCK = 1 << 18
 _ATTEMPTS = 4
+_FIRST_PAUSE = 0.25
 _MAX_TEXT = 64 << 20
 _HOPELESS = (ConnectionRefusedError, socket.gaierror)
 # Slower than this (elfutils' client has the same floor), a server counts as silent.
@@ -112,10 +113,10 @@ def download(
     part = path.with_name(path.name + ".part")
     with _alone(part):
         _persist(url, part, watch, limits)
-        if checksum is not None:
-            _verify(part, checksum, url)
-        part.replace(path)
         _version_file(part).unlink(missing_ok=True)
+        if checksum is not None:
+            verify_checksum(part, checksum, url)
+        part.replace(path)
 
 
 def _persist(url: str, part: Path, watch: Watch | None, limits: Limits) -> None:
@@ -140,7 +141,7 @@ def _persist(url: str, part: Path, watch: Watch | None, limits: Limits) -> None:
             hopeless = isinstance(getattr(error, "reason", None), _HOPELESS)
         # A line that breaks every 100 MB still brings 1 GB.
         failures = 1 if _size(part) >= had + _MIN_BYTES_PER_STALL else failures + 1
-        pause = 2.0**failures / 8
+        pause = _FIRST_PAUSE * 2.0 ** (failures - 1)
         if hopeless or failures >= _ATTEMPTS or time.monotonic() + pause > deadline:
             raise UnreachableError(
                 f"the download failed: {reason}",
@@ -239,12 +240,15 @@ def _check_room(url: str, part: Path, total: int | None, have: int, limits: Limi
         )
 
 
-def _verify(part: Path, checksum: Checksum, url: str) -> None:
-    with part.open("rb") as file:
+def verify_checksum(path: Path, checksum: Checksum, url: str) -> None:
+    """Throw ``path`` away if its bytes are not what the index says.
+
+    :raises KautopsyError: they are not
+    """
+    with path.open("rb") as file:
         found = hashlib.file_digest(file, checksum.algorithm).hexdigest()
     if found != checksum.value:
-        part.unlink()
-        _version_file(part).unlink(missing_ok=True)
+        path.unlink()
         raise KautopsyError(
             f"{checksum.algorithm} is {found}, the repository says {checksum.value}",
             thing=url,

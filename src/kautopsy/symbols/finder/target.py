@@ -39,7 +39,7 @@ def parse_target(text: str) -> Target:
     :raises UsageError: it is none of the three, or the dump names no kernel
     """
     path = Path(text)
-    if path.exists():
+    if path.exists() or "/" in text:
         dump = read_dump(path)
         release = dump.release if dump.release and RELEASE.fullmatch(dump.release) else None
         if dump.build_id is None and release is None:
