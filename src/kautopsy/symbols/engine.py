@@ -154,11 +154,18 @@ class Names:
         return found[:1] if one else found
 
 
-def attach(program: Program, info: VmcoreInfo, symbols: KernelSymbols, btf: Btf | None) -> None:
+def attach(
+    program: Program,
+    info: VmcoreInfo,
+    symbols: KernelSymbols,
+    btf: Btf | None,
+    lines: dict[str, bytes] | None = None,
+) -> None:
     """Make ``program`` answer from the kernel's own tables.
 
     :param btf: the kernel's types; without them there are only names and the kernel's own unwind
         tables
+    :param lines: DWARF sections with source lines, out of a kit
     """
     types = BtfTypes(program, btf) if btf is not None else None
     modules = LoadedModules(program, types)
@@ -180,8 +187,8 @@ def attach(program: Program, info: VmcoreInfo, symbols: KernelSymbols, btf: Btf 
                 if not isinstance(module, drgn.MainModule):
                     module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
         rule = find_rule(program, symbols)
-        if rule is not None:
-            give(main, rule, info.kaslr_offset or 0)
+        if rule is not None or lines:
+            give(main, rule, info.kaslr_offset or 0, lines or {})
     if main.wants_debug_file():
         main.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import drgn
 from drgn import MainModule, Program
 
+from kautopsy.symbols.elf_writer import EMPTY_UNIT, elf, uleb
 from kautopsy.symbols.index import KernelSymbols
 
 FILE_NAME = "btf-and-kallsyms-of-the-dump"
@@ -117,73 +118,35 @@ def _prologue(code: bytes) -> tuple[int, tuple[tuple[int, int], ...]]:
     return depth, tuple(saved)
 
 
-def give(module: MainModule, rule: FrameRule, kaslr_offset: int) -> bool:
-    """Make libdrgn know ``rule``; False if it does not take it.
+def give(
+    module: MainModule, rule: FrameRule | None, kaslr_offset: int, lines: dict[str, bytes]
+) -> bool:
+    """Make libdrgn know ``rule`` and source ``lines``; False if it does not take them.
 
     :param kaslr_offset: bytes: the file speaks of the kernel as it was linked
+    :param lines: sections with the units and line tables of a kit, or none
     """
     if module.build_id is None:
         return False
+    sections = dict(lines or EMPTY_UNIT)
+    if rule is not None:
+        sections[".debug_frame"] = _debug_frame(rule, kaslr_offset)
     with tempfile.TemporaryDirectory(prefix="kautopsy-") as folder:
         path = Path(folder) / FILE_NAME  # a memfd's name would end in "(deleted)" wherever shown
-        path.write_bytes(_elf(module.build_id, rule, kaslr_offset))
+        path.write_bytes(elf(module.build_id, sections))
         module.try_file(path)
     return bool(module.debug_file_status == drgn.ModuleFileStatus.HAVE)
-
-
-def _elf(build_id: bytes, rule: FrameRule, kaslr_offset: int) -> bytes:
-    """An ELF file with a build-id, an empty unit of DWARF 4 and one frame description."""
-    note = struct.pack("<III4s", 4, len(build_id), 3, b"GNU\0") + build_id
-    note += b"\0" * (-len(note) % 4)
-    abbreviations = bytes([1, 0x11, 0, 0, 0, 0])  # 1: DW_TAG_compile_unit, no children
-    unit = struct.pack("<HIBB", 4, 0, 8, 1)
-    sections = [
-        ("", 0, b""),
-        (".note.gnu.build-id", 7, note),
-        (".debug_abbrev", 1, abbreviations),
-        (".debug_info", 1, struct.pack("<I", len(unit)) + unit),
-        (".debug_frame", 1, _debug_frame(rule, kaslr_offset)),
-    ]
-    names = b"\0".join(name.encode() for name, _, _ in sections) + b"\0.shstrtab\0"
-    sections.append((".shstrtab", 3, names))
-    data = b""
-    headers = b""
-    for name, kind, content in sections:
-        data += b"\0" * (-len(data) % 8)
-        headers += struct.pack(
-            "<IIQQQQIIQQ",
-            names.index(name.encode() + b"\0"),
-            kind, 2 if kind == 7 else 0, 0, 64 + len(data) if kind else 0, len(content),
-            0, 0, 4 if kind else 0, 0,
-        )  # fmt: skip
-        data += content
-    data += b"\0" * (-len(data) % 8)
-    ident = b"\x7fELF\x02\x01\x01" + b"\0" * 9
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        ident, 2, 62, 1, 0, 0, 64 + len(data), 0, 64, 0, 0, 64, len(sections), len(sections) - 1,
-    )  # fmt: skip
-    return header + data + headers
 
 
 def _debug_frame(rule: FrameRule, kaslr_offset: int) -> bytes:
     # CIE: version 4, no augmentation, 8-byte addresses, code factor 1, data factor -8.
     cie = struct.pack("<I", 0xFFFFFFFF) + bytes([4, 0, 8, 0, 1, 0x78, _RETURN])
-    cie += b"\x0c" + _uleb(_RSP) + _uleb(rule.cfa)  # DW_CFA_def_cfa
+    cie += b"\x0c" + uleb(_RSP) + uleb(rule.cfa)  # DW_CFA_def_cfa
     cie += bytes([0x80 | _RETURN, 1])  # DW_CFA_offset: the return address is below the CFA
     for register, below in rule.saved:
-        cie += bytes([0x80 | register]) + _uleb(below // 8)
+        cie += bytes([0x80 | register]) + uleb(below // 8)
     fde = struct.pack("<IQQ", 0, rule.start - kaslr_offset, rule.size)
     return b"".join(
         struct.pack("<I", len(entry)) + entry
         for entry in (body + b"\0" * (-(len(body) + 4) % 8) for body in (cie, fde))
     )
-
-
-def _uleb(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        out.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(out)

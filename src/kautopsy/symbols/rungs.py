@@ -13,6 +13,7 @@ from kautopsy.symbols.btf.parse import Btf, BtfError
 from kautopsy.symbols.engine import attach, prove, read_symbols
 from kautopsy.symbols.index import KernelSymbols
 from kautopsy.symbols.kallsyms import KallsymsError, vmcoreinfo_symbol
+from kautopsy.symbols.kit import KitError, OpenKit, find
 
 
 def climb(
@@ -22,31 +23,60 @@ def climb(
 
     :param near: the dump: a kit may lie beside it
     """
-    symbols = btf = None
+    symbols = _own_symbols(program, info, notes)
+    btf = _own_btf(program, info, symbols, notes) if symbols is not None else None
+    source = SymbolSource.BTF if btf is not None else SymbolSource.KALLSYMS
+    kit = find(info, near)
+    lines: dict[str, bytes] = {}
+    if kit is not None:
+        try:
+            if symbols is None or btf is None:
+                symbols, btf = _from_kit(program, info, kit, symbols)
+                source = SymbolSource.KIT
+                notes.append(f"names and types come from the kit {kit.path}")
+            lines = kit.lines()
+            if lines:
+                notes.append(f"source lines come from the kit {kit.path}; inline frames are lost")
+        except (KitError, BtfError) as error:
+            notes.append(f"the kit {kit.path} was not used: {error.what}")
+    if symbols is None:
+        notes.append("no names at all: a kit or debuginfo of this kernel would help")
+        return SymbolSource.NONE
+    attach(program, info, symbols, btf, lines)
+    if btf is None:
+        notes.append(
+            "no types: backtraces are raw stacks, unreliable, and most of the dump cannot be "
+            "read; a kit or debuginfo of this kernel would help"
+        )
+    return source
+
+
+def _own_symbols(program: Program, info: VmcoreInfo, notes: list[str]) -> KernelSymbols | None:
     try:
-        symbols = KernelSymbols(read_symbols(program, info))
+        return KernelSymbols(read_symbols(program, info))
     except KallsymsError as error:
         notes.append(f"the dump's own symbol table was not used: {error.what}")
-    if symbols is not None:
-        try:
-            btf = _believable(program, info, symbols)
-        except BtfError as error:
-            notes.append(f"the dump's own BTF was not used: {error.what}")
-    if symbols is not None and btf is not None:
-        attach(program, info, symbols, btf)
-        return SymbolSource.BTF
-    if symbols is not None:
-        attach(program, info, symbols, None)
-        notes.append(
-            "no types: backtraces are raw stacks symbolised by guess, and most of the dump "
-            "cannot be read; a kit or debuginfo of this kernel would help"
-        )
-        return SymbolSource.KALLSYMS
-    notes.append("no names at all: a kit or debuginfo of this kernel would help")
-    return SymbolSource.NONE
+        return None
 
 
-def _believable(program: Program, info: VmcoreInfo, symbols: KernelSymbols) -> Btf:
-    btf = read_btf(program.read, symbols, vmcoreinfo_symbol(info, "_stext"))
-    prove(program, info, symbols, btf)
+def _own_btf(
+    program: Program, info: VmcoreInfo, symbols: KernelSymbols, notes: list[str]
+) -> Btf | None:
+    try:
+        btf = read_btf(program.read, symbols, vmcoreinfo_symbol(info, "_stext"))
+        prove(program, info, symbols, btf)
+    except BtfError as error:
+        notes.append(f"the dump's own BTF was not used: {error.what}")
+        return None
     return btf
+
+
+def _from_kit(
+    program: Program, info: VmcoreInfo, kit: OpenKit, symbols: KernelSymbols | None
+) -> tuple[KernelSymbols, Btf]:
+    """What the dump lacks; its own symbols stay where they are good."""
+    if symbols is None:
+        symbols = KernelSymbols(kit.symbols(vmcoreinfo_symbol(info, "_stext")))
+    btf = kit.btf()
+    prove(program, info, symbols, btf)
+    return symbols, btf
