@@ -289,6 +289,7 @@ def from_log() -> Report:
 def crowd(cpus: int = 192, waiters: int = 60) -> Report:
     """A large machine: many CPUs, chains of waiting tasks, a long log."""
     report = deadlock()
+    assert isinstance(report.log, tuple)
     contexts = list(CpuContext)
     chain = [
         WaitEdge(

@@ -2,13 +2,19 @@
 
 import importlib.util
 import io
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from kautopsy.model.crash import Frame, TaskRef
 from kautopsy.model.report import Report
 from kautopsy.report.terminal import ReportPrinter, print_report
+
+from .hostile import ATTACKS, planted
+from .samples import bare, crowd, deadlock, from_log
 
 
 def _full_report() -> Report:
@@ -81,3 +87,70 @@ def test_header_is_printed_once_while_a_report_grows() -> None:
     printer.show(report)
     printer.finish(report)
     assert out.getvalue().count("NODENAME") == 1
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
+@pytest.mark.parametrize("sample", [deadlock, from_log, bare])
+def test_nothing_of_a_report_is_obeyed_by_a_terminal(
+    sample: Callable[[], Report], attack: str
+) -> None:
+    text = _text(planted(sample(), attack))
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", text)
+    assert len(text) < 500_000
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_prose_fits_the_terminal(width: int) -> None:
+    out = io.StringIO()
+    ReportPrinter(out, width=width).finish(deadlock())
+    text = out.getvalue()
+    prose = text.split("VERDICT\n")[1].split("\n", 3)[3].split("next:")[0]
+    assert max(len(line) for line in prose.splitlines()) <= width
+    # Addresses only where there is room for them.
+    assert ("[ffffffff8107a1a4] machine_kexec" in text) is (width > 100)
+
+
+def test_waits_of_a_crowd_are_one_sentence() -> None:
+    text = " ".join(_text(deadlock()).split("WHO WAITS FOR WHOM")[1].split())
+    assert text.startswith(
+        "ledger-post (pid 412) waits for mutex index_lock (0xffffffffc04120c0), "
+        "held by ledger-audit (pid 413), in ledger_post, for 5 min 8 s"
+    )
+    assert (
+        "9 × nginx (pids 501, 502, 503, ...) wait for mutex book_lock (0xffffffffc0412080), "
+        "held by ledger-post (pid 412), in ledger_read, for up to 5 min"
+    ) in text
+
+
+def test_log_shows_what_led_to_the_crash_and_how_it_was_announced() -> None:
+    log = deadlock().log
+    assert isinstance(log, tuple)
+    tail = tuple(f"[  432.{i:06d}] R{i:02d}: 0000" for i in range(200))
+    text = _text(msgspec.structs.replace(deadlock(), log=(*log, *tail)))
+    shown = text.split("LAST LINES OF THE KERNEL LOG\n")[1].split("\n\n")[0].splitlines()
+    assert len(shown) <= 20 + 5 + 1
+    assert "nvme nvme0: I/O 117 QID 2 timeout, aborting" in shown[0]
+    assert any("Kernel panic - not syncing: sysrq triggered crash" in line for line in shown)
+    assert "R01: 0000" in shown[-1]  # the tenth line from the crash on
+
+
+def test_cpus_that_merely_idle_are_counted() -> None:
+    lines = _text(crowd()).split("\nCPUS\n")[1].split("\n\n")[0].splitlines()
+    assert lines[0].split()[0] == "65" and "crashed" in lines[0]
+    assert lines[-1].strip() == "17 more busy, 159 idle"
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False), ({"FORCE_COLOR": "1"}, True), ({}, False)],
+)
+def test_colour_only_where_it_is_wanted(
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    colours = re.findall(r"\x1b\[[0-9;]*3[0-7][0-9;]*m", _text(deadlock()))
+    assert bool(colours) is coloured

@@ -111,9 +111,11 @@ def _check(arguments: argparse.Namespace) -> None:
             continue
         path = Path(name)
         check_writable(path)
-        if path.is_file() and is_dump(path):
+        if path.is_file() and (is_dump(path) or path.samefile(arguments.target)):
             raise CannotWriteError(
-                "is a dump, and would be overwritten", thing=name, slug="would-overwrite"
+                "is what the report is about, or a dump; it would be overwritten",
+                thing=name,
+                slug="would-overwrite",
             )
 
 

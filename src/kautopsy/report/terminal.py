@@ -314,7 +314,11 @@ def _evidence(finding: Finding, width: int) -> Iterator[Text]:
             yield Text(part)
         line = Text(last)
         if item.show:
-            line.append(f"   ({_text(item.show)})", style="dim")
+            show = f"   ({_text(item.show)})"
+            if len(last) + len(show) > width:
+                yield line
+                line = Text("   ")
+            line.append(show, style="dim")
         yield line
 
 

@@ -53,6 +53,13 @@ def find_target(path: Path) -> Target:
     :raises UnreadableError: no such file, neither dump nor log, a directory with nothing in it
     """
     try:
+        # Reports are JSON, which is text: a name that is none cannot stand in one.
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UnreadableError(
+            "its name is no UTF-8 text", thing=str(path), slug="bad-name", hint="rename it"
+        ) from None
+    try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise UnreadableError("no such file", thing=str(path), slug="no-such-file") from None
