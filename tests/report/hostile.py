@@ -36,23 +36,24 @@ ATTACKS = (
 )
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of ``text``."""
     return frozenset(text.split())
 
 
-_TAGS = _words(
+_TAGS = words(
     "html head meta title style body header main nav section footer script h1 h2 p a b i code pre"
     " span div ul ol li dl dt dd details summary table caption thead tbody tr th td"
     " svg defs marker g path rect line text"
 )
-_ATTRIBUTES = _words(
+_ATTRIBUTES = words(
     "lang charset http-equiv content name id class href rel title open role tabindex"
     " aria-label aria-labelledby aria-hidden scope data-key"
     " viewbox width height x y x1 x2 y1 y2 rx d refx refy markerwidth markerheight markerunits"
     " orient marker-end preserveaspectratio text-anchor"
 )
 # Attributes whose value may quote the kernel: they are text to a browser.
-_TEXTUAL = _words("title aria-label")
+_TEXTUAL = words("title aria-label")
 _CLASS = re.compile(r"[a-z0-9_ -]+")
 
 _V = TypeVar("_V")

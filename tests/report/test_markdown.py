@@ -13,12 +13,10 @@ from kautopsy.report import escape
 from kautopsy.report.links import SourceLinks
 from kautopsy.report.markdown import render
 
-from .hostile import ATTACKS, Elements, planted
+from .hostile import ATTACKS, Elements, planted, words
 from .samples import bare, crowd, deadlock, from_log, healthy
 
-_TAGS = frozenset(
-    "h1 h2 h3 p strong code pre ul ol li table thead tbody tr th td a em hr".split()  # noqa: SIM905
-)
+_TAGS = words("h1 h2 h3 p strong code pre ul ol li table thead tbody tr th td a em hr")
 # Raw HTML is let through, as GitHub's first pass does, so that a slip would show.
 _PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
 

@@ -33,7 +33,8 @@ class Weight(IntEnum):
 _FATAL = re.compile(
     r"(?<!end )Kernel panic - not syncing|\bBUG: (?!workqueue|soft lockup)|kernel BUG at"
     r"|general protection|[Uu]nable to handle (?:kernel|paging)|\bOops\b|Internal error:"
-    r"|double fault|divide error:|hard LOCKUP|invalid opcode:|PANIC:|stack guard page|Attempted to kill init"
+    r"|double fault|divide error:|hard LOCKUP|invalid opcode:|PANIC:|stack guard page"
+    r"|Attempted to kill init"
 )
 _TROUBLE = re.compile(
     r"\bWARNING: |soft lockup|rcu.*(?:stall|detected)|INFO: task .* blocked|blocked for more than"
