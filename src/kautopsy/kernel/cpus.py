@@ -21,8 +21,8 @@ from kautopsy.model.crash import Frame
 
 _IF = 0x200  # x86 RFLAGS: interrupts are enabled
 
-# What stands on a stack because the machine is being stopped: the way from a watchdog, a fault or an
-# NMI into panic(), kexec and the halt of the other CPUs. (kernel/panic.c, kernel/watchdog.c,
+# What stands on a stack because the machine is being stopped: the way from a watchdog, a fault or
+# an NMI into panic(), kexec and the halt of the other CPUs. (kernel/panic.c, kernel/watchdog.c,
 # kernel/rcu/tree_stall.h, kernel/smp.c; arch/x86/kernel/{crash,dumpstack,nmi,reboot,smp,traps}.c,
 # arch/x86/mm/fault.c)
 _STOPPING = re.compile(
@@ -33,6 +33,12 @@ _STOPPING = re.compile(
     r"|pci_serr_error|print_cpu_stall|check_cpu_stall|panic_on_rcu_stall|rcu_sched_clock_irq"
     r"|__warn(_printk)?|check_panic_on_warn|out_of_memory|sysrq_handle_crash|df_debug|report_bug"
 )
+
+# The tick itself: it interrupts whatever a CPU is really doing (kernel/time/).
+_TICKING = re.compile(
+    r"(__)?hrtimer_(interrupt|run_queues)|tick_(sched_|nohz_)?handler|tick_irq\w*"
+)
+_SOFTIRQ = re.compile(r"(__)?do_softirq\w*|handle_softirqs")
 
 _CONTEXTS = {
     StackKind.NMI: "nmi",
@@ -80,11 +86,14 @@ def stopped_at(frames: list[StackFrame]) -> int:
     ]
     for boundary in (*boundaries, None):
         last = -1
+        ticking = softirq = False
         for index in range(start, len(frames) if boundary is None else boundary):
             name = plain(frames[index].name or "")
+            ticking |= _TICKING.fullmatch(name) is not None
+            softirq |= _SOFTIRQ.fullmatch(name) is not None
             if _STOPPING.fullmatch(name):
                 last = index
-        if last < 0:
+        if last < 0 and (boundary is None or not ticking or softirq):
             break
         start = last + 1 if boundary is None else boundary
     return min(start, max(len(frames) - 1, 0))

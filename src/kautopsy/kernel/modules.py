@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
-from drgn import MainModule, Program
-from drgn.helpers.linux.kallsyms import load_module_kallsyms
+from drgn import MainModule, Program, SymbolKind
+from drgn.helpers.linux.kallsyms import load_module_kallsyms, module_kallsyms
 from drgn.helpers.linux.module import for_each_module, module_address_regions, module_taints
 
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
@@ -52,11 +52,24 @@ def see_modules(program: Program) -> None:
     Debugging information for modules is rarely at hand even where vmlinux's is. libdrgn unwinds
     through modules by the ORC tables in memory as soon as it knows that the modules exist.
     """
-    if any(not isinstance(module, MainModule) for module in program.modules()):
-        return
     try:
-        program.create_loaded_modules()
+        if all(isinstance(module, MainModule) for module in program.modules()):
+            program.create_loaded_modules()
+        if _are_seen(program):
+            return
         symbols = load_module_kallsyms(program)
     except READ_ERRORS:
         return
-    program.register_symbol_finder("kautopsy-modules", symbols, enable_index=-1)
+    program.register_symbol_finder("module-kallsyms", symbols, enable_index=-1)
+
+
+def _are_seen(program: Program) -> bool:
+    """Whether a function of the first module that has one can be found by its address."""
+    for module in for_each_module(program):
+        for symbol in module_kallsyms(module):
+            if symbol.kind is SymbolKind.FUNC and symbol.size:
+                try:
+                    return bool(program.symbol(symbol.address).name)
+                except LookupError:
+                    return False
+    return True

@@ -215,7 +215,7 @@ class _Layout:
     def __init__(self, program: Program) -> None:
         def offset(kind: str, member: str) -> int | None:
             try:
-                return offsetof(program.type(kind), member)
+                return int(offsetof(program.type(kind), member))
             except LookupError:
                 return None
 

@@ -9,8 +9,9 @@ from kautopsy.kernel.tasks import plain
 from kautopsy.model.crash import Frame
 from kautopsy.model.finding import Culprit
 
-# Ways into a lock or a sleep, by stem: what a waiter is in, never what it is about.
-_WAITING = (
+# Ways into a lock or a sleep, by stem: what a waiter is in, never what it is about; and a few more
+# that only ever do what their caller asked.
+_HELPERS = (
     "__mutex_",
     "mutex_",
     "__ww_mutex_",
@@ -30,6 +31,18 @@ _WAITING = (
     "schedule_timeout",
     "msleep",
     "usleep_range",
+    # SLUB's own bookkeeping (mm/slub.c): who freed is above it.
+    "free_to_partial_list",
+    "free_debug_processing",
+    "alloc_debug_processing",
+    "__slab_free",
+    "__slab_err",
+    "slab_",
+    "object_err",
+    "check_bytes_and_report",
+    "check_object",
+    "smp_call_function_",
+    "csd_lock_wait",
 )
 
 
@@ -43,7 +56,7 @@ def guilty_frame(frames: Iterable[Frame]) -> Frame | None:
         if frame.inline or not frame.reliable or not frame.function:
             continue
         name = plain(frame.function)
-        if not is_generic(name) and not name.startswith(_WAITING):
+        if not is_generic(name) and not name.startswith(_HELPERS):
             return frame
     return None
 

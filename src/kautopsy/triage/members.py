@@ -1,9 +1,9 @@
 """Which member of which struct was behind a NULL pointer.
 
 The faulting address of a NULL dereference is the member's offset. The struct is known where exactly
-one pointer in reach is NULL and its type has a member there: first the variables of the frame (DWARF),
-then the function's parameters whose argument register is still 0 (BTF has prototypes). Several
-candidates name nothing: a wrong name would cost more than none.
+one pointer in reach is NULL and its type has a member there: first the variables of the frame
+(DWARF), then the function's parameters whose argument register is still 0 (BTF has prototypes).
+Several candidates name nothing: a wrong name would cost more than none.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def member_at(kind: Type, offset: int) -> str | None:
                 below = member_at(inner, offset - start)
                 return below if not member.name else f"{member.name}.{below}" if below else None
         elif start == offset:
-            return member.name
+            return member.name or None
     return None
 
 

@@ -1,9 +1,9 @@
 """What was reported: the crash as the kernel itself told it, and who pulled the trigger.
 
-The dump's own log goes through the same engine as console text does, so that one crash has one kind,
-title and fingerprint whichever way it came home. The stack and the registers in the dump are asked
-too: they give the backtrace, they know sysrq-c on any kernel, and they are all there is where the
-log is lost.
+The dump's own log goes through the same engine as console text does, so that one crash has one
+kind, title and fingerprint whichever way it came home. The stack and the registers in the dump are
+asked too: they give the backtrace, they know sysrq-c on any kernel, and they are all there is where
+the log is lost.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import msgspec
 from drgn.helpers.linux.module import for_each_module
 from drgn.helpers.linux.sched import task_cpu
 
+from kautopsy.fingerprint import fingerprint
 from kautopsy.kernel.cpus import running_stack, stopped_at
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.stacks import kernel_frames
 from kautopsy.model.base import Unreadable
-from kautopsy.fingerprint import fingerprint
 from kautopsy.model.crash import Crash, Frame, Kind, TaskRef, Trigger
 from kautopsy.model.report import System
 from kautopsy.oops.crashes import read_text

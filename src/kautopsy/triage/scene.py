@@ -6,22 +6,30 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TypeVar
 
+import msgspec
 from drgn import Object, Program
 
 from kautopsy.kernel.cpus import Cpu, cpus, running_stack, stopped_at
 from kautopsy.kernel.locks import Locks
 from kautopsy.kernel.log import LogLine, log
+from kautopsy.kernel.memory import memory_use
 from kautopsy.kernel.modules import see_modules
+from kautopsy.kernel.processes import processes
 from kautopsy.kernel.reading import READ_ERRORS, reason
+from kautopsy.kernel.slabs import slab_caches
 from kautopsy.kernel.spins import Spin, find_spins
 from kautopsy.kernel.stacks import backtrace, kernel_frames, to_frame
 from kautopsy.kernel.tasks import task_object
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.dump import DumpFile
+from kautopsy.model.machine import Consumer, ConsumerKind, MemoryUse
 from kautopsy.model.report import Symbols
 
 _R = TypeVar("_R")
+
+LARGEST = 8
+"""How many slab caches and processes a report names."""
 
 
 class Scene:
@@ -79,6 +87,37 @@ class Scene:
         if task not in self._frames:
             self._frames[task] = backtrace(self.program, task_object(self.program, task))
         return self._frames[task]
+
+    @cached_property
+    def memory(self) -> MemoryUse | None:
+        """Where the memory was, with its largest holders; None if nothing of that can be read."""
+        try:
+            use = memory_use(self.program)
+        except READ_ERRORS as error:
+            self.notes.append(f"memory could not be read: {reason(error)}")
+            return None
+        caches = [
+            Consumer(
+                kind=ConsumerKind.SLAB,
+                name=cache.name,
+                bytes=cache.bytes,
+                count=cache.objects if isinstance(cache.objects, int) else None,
+            )
+            for cache in self.rows(slab_caches, "slab caches")
+            if isinstance(cache.bytes, int)
+        ]
+        people = [
+            Consumer(kind=ConsumerKind.PROCESS, name=one.comm, bytes=one.rss, pid=one.pid)
+            for one in self.rows(processes, "processes")
+            if isinstance(one.rss, int)
+        ]
+        largest = [
+            *sorted(caches, key=lambda one: -one.bytes)[:LARGEST],
+            *sorted(people, key=lambda one: -one.bytes)[:LARGEST],
+        ]
+        return msgspec.structs.replace(
+            use, largest=tuple(sorted(largest, key=lambda one: -one.bytes))
+        )
 
     @cached_property
     def cpus(self) -> tuple[Cpu, ...]:

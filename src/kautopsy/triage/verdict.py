@@ -43,8 +43,8 @@ _HANGS = (
     Kind.MEMORY_LEAK,
     Kind.ATOMIC_SLEEP,
     Kind.HARD_LOCKUP,
-    Kind.SOFT_LOCKUP,
     Kind.WORKQUEUE_STALL,
+    Kind.SOFT_LOCKUP,
     Kind.RCU_STALL,
     Kind.HUNG_TASK,
     Kind.OUT_OF_MEMORY,
@@ -67,8 +67,12 @@ def _order(trigger: Trigger | None, kind: Kind) -> tuple[Kind, ...]:
 
     :param kind: as reported
     """
+    if kind is Kind.RCU_STALL:
+        # A CPU that loops in a read-side critical section is stuck too, but RCU said what hurts.
+        first = (*_HANGS[:6], Kind.RCU_STALL)
+        return (*first, *_FAULTS, *_HANGS[6:], *_STOPS, *_REMARKS, *_ASKED)
     if trigger is Trigger.PANIC and kind in _HANGS:
-        # panic() called by a watchdog of the kernel: of RCU, of workqueues.
+        # panic() called by a watchdog of the kernel.
         return (*_HANGS, *_FAULTS, *_STOPS, *_REMARKS, *_ASKED)
     if trigger in _OF_ITSELF:
         # A task that hangs is not why a CPU faulted, nor why somebody called panic().

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 from kautopsy.kernel.objects import describe
 from kautopsy.kernel.poison import Pointer, Story, classify
+from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.kernel.stacks import locate
 from kautopsy.model.crash import Crash, Frame, Kind, Trigger
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
@@ -58,7 +60,9 @@ _SAYS: dict[Kind, str] = {
     Kind.DOUBLE_FAULT: "faulted while a fault was being handled",
     Kind.BUG: "found a condition that must never be (BUG)",
     Kind.WARNING: "found a condition that should not be (WARN)",
-    Kind.LIST_CORRUPTION: "found a linked list damaged: an entry added or removed twice, or overwritten",
+    Kind.LIST_CORRUPTION: (
+        "found a linked list damaged: an entry added or removed twice, or overwritten"
+    ),
     Kind.SLAB_CORRUPTION: "found a slab object damaged: freed twice, or written beyond its end",
     Kind.PAGE_CORRUPTION: "found a page in a state that it must not be in",
     Kind.REFCOUNT: "dropped or took a reference count beyond its limits",
@@ -90,12 +94,24 @@ def _blame(scene: Scene, crash: Crash, died_of_it: bool) -> Culprit | None:
     if crash.instruction is not None:
         frames = (crash.instruction, *frames)
     told = culprit(frames)
+    if told is None and crash.kind is Kind.EXEC_FAULT:
+        # After a jump to nowhere the only trace of the caller is the return address on top of the
+        # stack; what the kernel prints below it are guesses.
+        told = _caller(scene, crash)
     if died_of_it:
         # The stack in the dump has lines and modules that the text has not.
         seen = culprit(scene.crash.frames)
         if told is None or (seen is not None and seen.function == told.function):
             return seen or told
     return told
+
+
+def _caller(scene: Scene, crash: Crash) -> Culprit | None:
+    try:
+        address = scene.program.read_u64(crash.registers["rsp"])
+    except READ_ERRORS:
+        return None
+    return culprit((locate(scene.program, address - 1),))
 
 
 def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:

@@ -1,0 +1,62 @@
+"""Processes: how much memory each one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+from drgn import Object, Program
+from drgn.helpers.linux.mm import task_rss, task_vsize
+from drgn.helpers.linux.pid import for_each_task
+
+from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.table import Column, table
+from kautopsy.model.base import Unreadable
+
+
+class Process(msgspec.Struct, frozen=True):
+    """One process with an address space of its own."""
+
+    pid: Annotated[int, Column("process id (tgid)")]
+    comm: Annotated[str, Column("name of its first thread")]
+    threads: Annotated[int | Unreadable, Column("alive")]
+    rss: Annotated[int | Unreadable, Column("resident: all kinds of pages", unit="bytes")]
+    anon: Annotated[int | Unreadable, Column("resident anonymous pages", unit="bytes")]
+    file: Annotated[int | Unreadable, Column("resident file pages", unit="bytes")]
+    shmem: Annotated[int | Unreadable, Column("resident shared memory", unit="bytes")]
+    swap: Annotated[int | Unreadable, Column("swapped out", unit="bytes")]
+    virtual: Annotated[int | Unreadable, Column("mapped", unit="bytes")]
+    oom_score_adj: Annotated[int | Unreadable, Column("-1000 never to 1000 first to be killed")]
+
+
+@table
+def processes(program: Program) -> Iterator[Process]:
+    """Processes in user space with the memory they hold."""
+    page = int(program["PAGE_SIZE"])
+    for task in for_each_task(program):
+        try:
+            if int(task.pid) == int(task.tgid) and task.mm:
+                yield _row(program, task, page)
+        except READ_ERRORS:
+            continue
+
+
+def _row(program: Program, task: Object, page: int) -> Process:
+    rss = readable(lambda: task_rss(program, task))
+
+    def part(name: str) -> int | Unreadable:
+        return rss if isinstance(rss, Unreadable) else int(getattr(rss, name)) * page
+
+    return Process(
+        pid=int(task.tgid),
+        comm=text(task.comm.string_()),
+        threads=readable(lambda: int(task.signal.nr_threads)),
+        rss=part("total"),
+        anon=part("anon"),
+        file=part("file"),
+        shmem=part("shmem"),
+        swap=part("swap"),
+        virtual=readable(lambda: int(task_vsize(task)) * page),
+        oom_score_adj=readable(lambda: int(task.signal.oom_score_adj)),
+    )

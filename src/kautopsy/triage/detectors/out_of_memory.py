@@ -1,0 +1,212 @@
+"""Out of memory: who ate it.
+
+The OOM killer, or ``vm.panic_on_oom``, says that there was none left (mm/oom_kill.c). The dump says
+where it went: the counters of the kernel (kernel/memory.py), its slab caches, the processes. What a
+process holds is its business; what the kernel holds and cannot give back is a leak, the more surely
+the larger its share: one slab cache, or pages that no counter explains (a driver's own).
+
+A limit of a memory cgroup is another matter: the machine has memory, the group has not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kautopsy.model.base import Unreadable
+from kautopsy.model.crash import Kind, Trigger
+from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
+from kautopsy.model.machine import Consumer, ConsumerKind, MemoryUse
+from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.scene import Scene
+
+_GROUP = re.compile(r"[Mm]emory cgroup out of memory|constraint=CONSTRAINT_MEMCG")
+_GROUP_NAME = re.compile(r"oom_memcg=([^,]+)")
+_SAID = re.compile(
+    r"invoked oom-killer|Out of memory: Killed process|Kernel panic .*[Oo]ut of memory"
+)
+
+SHARE = 0.3
+"""Of all memory: enough to be called the eater."""
+SHORT = 0.02
+"""Free share at which a machine is out of memory even if nobody has said so yet."""
+
+
+@dataclass(frozen=True)
+class _Eater:
+    kind: Kind
+    what: str
+    bytes: int
+    show: str
+    advice: str
+    task: TaskRole | None = None
+
+
+@detector(Need.TYPES)
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield at most one finding."""
+    said = [line for line in scene.log_lines if _SAID.search(line)]
+    grouped = [line for line in scene.log_lines if _GROUP.search(line)]
+    memory = scene.memory
+    if memory is None or isinstance(memory.total, Unreadable) or not memory.total:
+        return
+    died = scene.crash.trigger is Trigger.OUT_OF_MEMORY
+    free = memory.free if isinstance(memory.free, int) else memory.total
+    if not died and not said and free / memory.total > SHORT:
+        return
+    if grouped and free / memory.total > 2 * SHORT:
+        yield _in_group(scene, grouped, memory)
+        return
+    yield _global(scene, memory, died, bool(said))
+
+
+def size(count: int) -> str:
+    """Bytes in MiB, or GiB from 10 of them on."""
+    return f"{count / (1 << 30):.1f} GiB" if count >= 10 << 30 else f"{count / (1 << 20):.0f} MiB"
+
+
+def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
+    caches = [one for one in memory.largest if one.kind is ConsumerKind.SLAB]
+    people = [one for one in memory.largest if one.kind is ConsumerKind.PROCESS]
+    if caches:
+        yield _slab(caches[0])
+    if people:
+        yield _process(people[0])
+    if isinstance(memory.anon, int) and len(people) > 1:
+        yield _Eater(
+            Kind.OUT_OF_MEMORY,
+            "processes together (anonymous memory), no single one",
+            memory.anon // 2,
+            "ps -G | sort",
+            "Too many or too large processes for this machine: see the list of the largest.",
+        )
+    if isinstance(memory.shmem, int):
+        yield _Eater(
+            Kind.OUT_OF_MEMORY,
+            "files in tmpfs and shared memory",
+            memory.shmem,
+            "mount; ipcs",
+            "Look for large files in tmpfs mounts (/dev/shm, /run, /tmp) and limit their size.",
+        )
+    if isinstance(memory.hugetlb, int):
+        yield _Eater(
+            Kind.OUT_OF_MEMORY,
+            "the pool of hugetlb pages",
+            memory.hugetlb,
+            "kmem -h",
+            "Lower vm.nr_hugepages: pages in the pool serve nobody else.",
+        )
+    if isinstance(memory.page_tables, int):
+        yield _Eater(
+            Kind.OUT_OF_MEMORY,
+            "page tables of processes",
+            memory.page_tables,
+            "ps",
+            "Many processes map the same memory: use huge pages for it.",
+        )
+    for held, what in ((memory.vmalloc, "vmalloc"), (memory.percpu, "per-CPU memory")):
+        if isinstance(held, int):
+            yield _Eater(
+                Kind.MEMORY_LEAK, what, held, "kmem -v", f"Find who allocates {what} and keeps it."
+            )
+    yield _Eater(
+        Kind.MEMORY_LEAK,
+        "pages that no counter of the kernel explains: a driver's or module's own",
+        memory.unaccounted,
+        "kmem -i",
+        "Boot with page_owner=on to learn who allocates them, or unload suspected modules.",
+    )
+
+
+def _slab(cache: Consumer) -> _Eater:
+    return _Eater(
+        Kind.MEMORY_LEAK,
+        f"slab cache {cache.name} ({cache.count or 0} objects)",
+        cache.bytes,
+        f"kmem -s {cache.name}",
+        f"Find who allocates from {cache.name} and does not free (slub_debug=U, or kmem tracing).",
+    )
+
+
+def _process(process: Consumer) -> _Eater:
+    pid = process.pid or 0
+    return _Eater(
+        Kind.OUT_OF_MEMORY,
+        f"process {process.name} (pid {pid})",
+        process.bytes,
+        f"ps -G {pid}; vm {pid}",
+        f"Find out why {process.name} needs so much, or limit it (MemoryMax=, ulimit -v).",
+        TaskRole(pid=pid, comm=process.name, role="consumer"),
+    )
+
+
+def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
+    assert isinstance(memory.total, int)
+    ranked = sorted(_eaters(memory), key=lambda eater: -eater.bytes)
+    first = ranked[0]
+    share = first.bytes / memory.total
+    clear = share >= SHARE
+    confidence = (0.9 if died else 0.8 if said else 0.6) - (0 if clear else 0.2)
+    kind = first.kind if clear else Kind.OUT_OF_MEMORY
+    roles = [first.task] if first.task is not None and clear else []
+    victim = scene.crash.task
+    if died and victim is not None and victim.pid is not None:
+        roles.append(TaskRole(pid=victim.pid, comm=victim.comm, role="victim"))
+    return Finding(
+        kind=kind,
+        title=(
+            f"out of memory: {first.what} holds {size(first.bytes)} of {size(memory.total)}"
+            if clear
+            else "out of memory, with no single eater"
+        ),
+        explanation=(
+            f"The machine has {size(memory.total)} and ran out of it. "
+            + "; ".join(
+                f"{eater.what}: {size(eater.bytes)} ({100 * eater.bytes / memory.total:.0f} %)"
+                for eater in ranked[:3]
+            )
+            + ". "
+            + (
+                "The kernel itself holds it and cannot give it back, which is a leak, or a limit "
+                "that is missing. The task that asked last is a victim."
+                if kind is Kind.MEMORY_LEAK
+                else "The task that asked last is not to blame unless it is the one named."
+            )
+        ),
+        confidence=round(confidence, 2),
+        severity=Severity.FATAL,
+        tasks=tuple(roles),
+        evidence=(
+            *(
+                Evidence(what=eater.what, value=size(eater.bytes), show=eater.show)
+                for eater in ranked[:4]
+            ),
+            Evidence(
+                what="free",
+                value=size(memory.free) if isinstance(memory.free, int) else str(memory.free),
+                show="kmem -i",
+            ),
+        ),
+        next=(first.advice,),
+        key=f"{kind.value}:{re.sub(r'[ (].*', '', first.what.removeprefix('slab cache '))}",
+    )
+
+
+def _in_group(scene: Scene, lines: list[str], memory: MemoryUse) -> Finding:
+    match = next((m for line in lines if (m := _GROUP_NAME.search(line))), None)
+    group = match[1] if match else "a memory cgroup"
+    free = size(memory.free) if isinstance(memory.free, int) else "unknown"
+    return Finding(
+        kind=Kind.OUT_OF_MEMORY,
+        title=f"out of memory within {group}",
+        explanation=(
+            f"{group} reached its own limit; the machine as a whole had {free} free. The limit is "
+            "too low for what runs inside, or something inside leaks."
+        ),
+        confidence=0.85 if scene.crash.trigger is Trigger.OUT_OF_MEMORY else 0.6,
+        severity=Severity.FATAL,
+        evidence=(Evidence(what="reported", value=lines[-1][:200], show="log"),),
+        next=(f"Compare memory.max of {group} with what its processes need.",),
+        key="out-of-memory:cgroup",
+    )

@@ -1,0 +1,83 @@
+"""Workqueue stall: a work item that does not end, and others starve behind it.
+
+Two ways (kernel/workqueue.c). A bound pool runs one work item at a time as long as that one does
+not sleep: if it never does, the pool's worklist waits. And a queue with ``max_active`` (1 for an
+ordered one) starts no more until those at work end: if one sleeps for ever, the inactive ones wait.
+A worker that is merely busy with nobody waiting stalls nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kautopsy.kernel.workqueues import Work, works
+from kautopsy.model.base import Unreadable
+from kautopsy.model.crash import Kind
+from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
+from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.detectors.hung_task import grown
+from kautopsy.triage.scene import Scene
+
+SECOND = 1_000_000_000
+HOG = 4 * SECOND
+NOTICED = 2 * SECOND
+
+
+@detector(Need.TYPES)
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield one finding for each work item that others starve behind."""
+    blocked = {wait.task for wait in scene.locks.waits}
+    for work in scene.rows(works, "work items"):
+        if isinstance(work.at_least, Unreadable):
+            continue
+        pending = work.pending if isinstance(work.pending, int) else 0
+        inactive = work.inactive if isinstance(work.inactive, int) else 0
+        starving = work.starving if isinstance(work.starving, int) else 0
+        runs = work.running or work.state == "R"
+        if runs and work.cpu >= 0 and pending and max(starving, work.at_least) >= HOG:
+            yield _finding(scene, work, pending, "pool", 0.88)
+        elif not runs and inactive and work.at_least >= NOTICED and work.task not in blocked:
+            # One that waits for a lock is a victim itself: the waits-for graph knows better.
+            yield _finding(scene, work, inactive, "queue", grown(work.at_least) - 0.05)
+
+
+def _finding(scene: Scene, work: Work, starving: int, of: str, confidence: float) -> Finding:
+    times = [work.at_least] if of == "queue" else [work.at_least, work.starving]
+    seconds = max(time for time in times if isinstance(time, int)) / SECOND
+    item = Culprit(function=work.function, module=work.module or None)
+    if of == "pool":
+        cpu = next((one for one in scene.cpus if one.task == work.task), None)
+        where = None if cpu is None else culprit(scene.cpu_frames(cpu))
+        why = f"it keeps CPU {work.cpu}'s worker pool to itself"
+    else:
+        where = culprit(scene.frames(work.task))
+        why = "the queue runs no more at a time"
+    return Finding(
+        kind=Kind.WORKQUEUE_STALL,
+        title=f"work {called(item)} of {work.workqueue} does not end; {starving} item(s) starve",
+        explanation=(
+            f"{work.comm} (pid {work.pid}) has been at {called(item)} of workqueue "
+            f"{work.workqueue} for at least {seconds:.0f} s, now in {called(where)}. "
+            f"{starving} work item(s) wait behind it because {why}."
+        ),
+        confidence=round(confidence, 2),
+        severity=Severity.FATAL,
+        culprit=item,
+        tasks=(TaskRole(pid=work.pid, comm=work.comm, role="culprit"),),
+        evidence=(
+            Evidence(
+                what="work at hand",
+                value=f"{called(item)} of {work.workqueue}, for at least {seconds:.1f} s",
+                show=f"bt {work.pid}",
+            ),
+            Evidence(
+                what=f"waiting in the {of}",
+                value=f"{starving} item(s)",
+                show=f"struct worker_pool.worklist ... (pool {work.pool})",
+            ),
+            Evidence(what="now in", value=called(where), show=f"bt -l {work.pid}"),
+        ),
+        next=(f"Find out what {called(where)} waits for or loops over in {called(item)}.",),
+        key=f"workqueue-stall:{work.function}",
+    )
