@@ -1,4 +1,4 @@
-"""How well console text is understood, on labelled logs: `python bench/oops.py [CORPORA] [--failures]`.
+"""How well console text is understood, on labelled logs.
 
 The corpora are third-party data, read where they lie (`CORPORA` or env KAUTOPSY_CORPORA). Rules are
 written while looking at failures of seven eighths of every file (dev); the last eighth (held out)
@@ -32,7 +32,8 @@ KINDS: dict[str, set[Kind]] = {
         Kind.SPINLOCK_STUCK,
     },
     "DoS": {
-        Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE, Kind.EXEC_FAULT, Kind.DIVIDE_ERROR,
+        Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE, Kind.EXEC_FAULT,
+        Kind.DIVIDE_ERROR,
         Kind.DOUBLE_FAULT, Kind.INVALID_OPCODE, Kind.STACK_OVERFLOW, Kind.PANIC, Kind.INIT_DIED,
         Kind.ROOT_MOUNT_FAILURE, Kind.FILESYSTEM_PANIC, Kind.HUNG_TASK, Kind.SLAB_CORRUPTION,
         Kind.MACHINE_CHECK, Kind.OUT_OF_MEMORY, Kind.UNKNOWN,
@@ -43,7 +44,8 @@ KINDS: dict[str, set[Kind]] = {
     "LEAK": {Kind.MEMORY_LEAK},
     "NULL-POINTER-DEREFERENCE": {Kind.NULL_DEREFERENCE},
     "MEMORY_SAFETY_BUG": {
-        Kind.BAD_POINTER, Kind.EXEC_FAULT, Kind.USE_AFTER_FREE, Kind.STACK_OVERFLOW, Kind.LIST_CORRUPTION,
+        Kind.BAD_POINTER, Kind.EXEC_FAULT, Kind.USE_AFTER_FREE, Kind.STACK_OVERFLOW,
+        Kind.LIST_CORRUPTION,
         Kind.SLAB_CORRUPTION, Kind.MEMORY_SAFETY,
     },
     "KCSAN-DATARACE": {Kind.DATA_RACE},
@@ -101,26 +103,45 @@ def syzkaller(corpora: Path, table: Table) -> None:
         found = bool(crashes)
         expected = not row["no_crash"]
         first = crashes[0].title if crashes else "-"
-        table.score("syzkaller: crash or not", row["id"], found == expected, f"{row['titles']} {first}")
+        table.score(
+            "syzkaller: crash or not", row["id"], found == expected, f"{row['titles']} {first}"
+        )
         if not expected or not found:
             continue
         # where two reports run into each other, the one whose head stands first is labelled
         crash = min(crashes, key=lambda c: c.text.first_line if c.text else 0)
         kind = row["type"]
         if kind is not None:
-            allowed = KINDS.get(kind, _MEMORY if kind.startswith(("KASAN", "KMSAN", "KFENCE", "UBSAN", "MEMORY_SAFETY_UBSAN")) else set())
+            allowed = KINDS.get(
+                kind,
+                _MEMORY
+                if kind.startswith(("KASAN", "KMSAN", "KFENCE", "UBSAN", "MEMORY_SAFETY_UBSAN"))
+                else set(),
+            )
             if allowed:
-                table.score("syzkaller: kind", row["id"], crash.kind in allowed, f"{kind} {crash.kind} | {row['titles'][:1]} | {crash.title}")
+                table.score(
+                    "syzkaller: kind",
+                    row["id"],
+                    crash.kind in allowed,
+                    f"{kind} {crash.kind} | {row['titles'][:1]} | {crash.title}",
+                )
         functions = _functions(row)
         if not row["corrupted"] and functions:
             named = {m[1] for t in (crash.title, *crash.titles) if (m := _FUNCTION.match(t))}
             main = _FUNCTION.match(crash.title)
-            table.score("syzkaller: function in title or titles", row["id"], bool(named & functions))
+            table.score(
+                "syzkaller: function in title or titles", row["id"], bool(named & functions)
+            )
             table.score(
                 "syzkaller: function in title", row["id"], bool(main and main[1] in functions),
                 f"{row['titles']} | {crash.title}",
             )  # fmt: skip
-        table.score("syzkaller: corrupted", row["id"], crash.corrupted == row["corrupted"], f"{row['corrupted']} {crash.corrupted_reason} | {row['titles'][:1]} {crash.title}")
+        table.score(
+            "syzkaller: corrupted",
+            row["id"],
+            crash.corrupted == row["corrupted"],
+            f"{row['corrupted']} {crash.corrupted_reason} | {row['titles'][:1]} {crash.title}",
+        )
         del id_
 
 
@@ -136,10 +157,20 @@ def abrt(corpora: Path, table: Table) -> None:
         if row["n_oops"] is None:
             continue
         crashes = read_text(row["log"])
-        table.score("abrt: number of oopses", row["id"], len(crashes) == row["n_oops"], f"{row['n_oops']} {[c.title for c in crashes]}")
+        table.score(
+            "abrt: number of oopses",
+            row["id"],
+            len(crashes) == row["n_oops"],
+            f"{row['n_oops']} {[c.title for c in crashes]}",
+        )
         for crash, oops in zip(crashes, row["oopses"] or [], strict=False):
             if oops["version"]:
-                table.score("abrt: release", row["id"], crash.release == oops["version"], f"{oops['version']} {crash.release}")
+                table.score(
+                    "abrt: release",
+                    row["id"],
+                    crash.release == oops["version"],
+                    f"{oops['version']} {crash.release}",
+                )
 
 
 def satyr(corpora: Path, table: Table) -> None:
@@ -154,9 +185,24 @@ def satyr(corpora: Path, table: Table) -> None:
         got = (named[0], named[-1]) if named else (None, None)
         table.score("satyr: first function", row["id"], got[0] == first, f"{first} {got}")
         table.score("satyr: last function", row["id"], got[1] == last, f"{last} {got}")
-        table.score("satyr: frames", row["id"], len(crash.frames) == row["frames"], f"{row['frames']} {len(crash.frames)} {named}")
-        table.score("satyr: taints", row["id"], len(crash.tainted) == row["taints"], f"{row['taints']} {crash.tainted}")
-        table.score("satyr: modules", row["id"], len(crash.modules) == row["modules"], f"{row['modules']} {len(crash.modules)}")
+        table.score(
+            "satyr: frames",
+            row["id"],
+            len(crash.frames) == row["frames"],
+            f"{row['frames']} {len(crash.frames)} {named}",
+        )
+        table.score(
+            "satyr: taints",
+            row["id"],
+            len(crash.tainted) == row["taints"],
+            f"{row['taints']} {crash.tainted}",
+        )
+        table.score(
+            "satyr: modules",
+            row["id"],
+            len(crash.modules) == row["modules"],
+            f"{row['modules']} {len(crash.modules)}",
+        )
 
 
 def lkp(corpora: Path, table: Table) -> None:
@@ -167,10 +213,20 @@ def lkp(corpora: Path, table: Table) -> None:
         named = {f.function for c in crashes for f in (*c.frames, c.instruction) if f}
         functions = set(frame.findall(expected))
         missing = functions - named
-        table.score("lkp: functions of the call trace", row["id"], len(missing) <= 0.05 * len(functions), f"{sorted(missing)} {[c.title for c in crashes]}")
+        table.score(
+            "lkp: functions of the call trace",
+            row["id"],
+            len(missing) <= 0.05 * len(functions),
+            f"{sorted(missing)} {[c.title for c in crashes]}",
+        )
         lines = row["log"].split("\n")
-        start = next((i + 1 for i, line in enumerate(lines) if line and line == expected.split("\n")[0]), None)
-        near = any(c.text and start is not None and abs(c.text.first_line - start) <= 3 for c in crashes)
+        start = next(
+            (i + 1 for i, line in enumerate(lines) if line and line == expected.split("\n")[0]),
+            None,
+        )
+        near = any(
+            c.text and start is not None and abs(c.text.first_line - start) <= 3 for c in crashes
+        )
         table.score("lkp: where it begins", row["id"], near, f"{start} {[c.text for c in crashes]}")
 
 
@@ -178,13 +234,21 @@ def logspec(corpora: Path, table: Table) -> None:
     for row in rows(corpora, "logspec"):
         crashes = read_text(row["log"])
         expected = [e for e in row["errors"] if e["error_type"] != "linux.kernel.error_return_code"]
-        table.score("logspec: number of kernel errors", row["id"], len(crashes) == len(expected), f"{[e['error_summary'] for e in expected]} {[c.title for c in crashes]}")
+        table.score(
+            "logspec: number of kernel errors",
+            row["id"],
+            len(crashes) == len(expected),
+            f"{[e['error_summary'] for e in expected]} {[c.title for c in crashes]}",
+        )
 
 
 def fleet(corpora: Path) -> None:
     print("\nfleet (no labels; to be read)")
     for row in rows(corpora, "fleet"):
-        for crash in read_text(row["log"]) or [None]:
+        crashes = read_text(row["log"])
+        if not crashes:
+            print(f"  {row['id']}: -")
+        for crash in crashes:
             print(f"  {row['id']}: {_brief(crash)}")
 
 
@@ -197,12 +261,11 @@ def squad(corpora: Path) -> None:
             print(f"     {_brief(crash)}")
 
 
-def _brief(crash: Crash | None) -> str:
-    if crash is None:
-        return "-"
+def _brief(crash: Crash) -> str:
     span = crash.text
     where = f"{span.first_line}-{span.last_line}" if span else ""
-    return f"[{where}] {crash.kind}: {crash.title} {'CORRUPTED ' + str(crash.corrupted_reason) if crash.corrupted else ''}"
+    doubt = f" CORRUPTED {crash.corrupted_reason}" if crash.corrupted else ""
+    return f"[{where}] {crash.kind}: {crash.title}{doubt}"
 
 
 def syzbot(corpora: Path, table: Table, limit: int) -> None:
@@ -216,8 +279,17 @@ def syzbot(corpora: Path, table: Table, limit: int) -> None:
             continue
         names = {m[1] for t in crashes[0].titles if (m := _FUNCTION.match(t))}
         main = _FUNCTION.match(crashes[0].title)
-        table.score("syzbot: function in title or titles", row["id"], expected[1] in names or bool(main and main[1] == expected[1]))
-        table.score("syzbot: function in title", row["id"], bool(main and main[1] == expected[1]), f"{row['title']} | {crashes[0].title}")
+        table.score(
+            "syzbot: function in title or titles",
+            row["id"],
+            expected[1] in names or bool(main and main[1] == expected[1]),
+        )
+        table.score(
+            "syzbot: function in title",
+            row["id"],
+            bool(main and main[1] == expected[1]),
+            f"{row['title']} | {crashes[0].title}",
+        )
 
 
 def main() -> int:

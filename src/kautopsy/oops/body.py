@@ -17,26 +17,34 @@ MAX_FRAMES = 4096
 """Frames kept of one report: a runaway recursion prints its whole stack, and a hostile log more."""
 
 _STACK_HEAD = re.compile(
-    r"(?:[Cc]all [Tt]race|[Bb]acktrace|[Ss]tack [Bb]acktrace|Stack traceback|Last Breaking-Event-Address)"
+    r"(?:[Cc]all [Tt]race|[Bb]acktrace|[Ss]tack [Bb]acktrace|Stack traceback"
+    r"|Last Breaking-Event-Address)"
     r"(?: \(.{0,60}\))?:(?P<rest>.*)$"
 )
 _CALL_STACK = re.compile(r"(?:[Cc]all [Tt]race|[Bb]acktrace|Stack traceback)(?: \(.{0,60}\))?:")
 _SECTION = re.compile(r"(?!.*(?:linked in|Stack|Dump|dump|Code|Trace)[^:]*:$).{3,240}:$")
 _LOCK_DEPENDENCY = re.compile(r"[ \t]*-> #\d+")
 # mm/page_owner.c __dump_page_owner: whose the page was, in front of the report's own backtrace
-_PAGE_OWNER = re.compile(r"page (?:last (?:allocated|free)|allocated via)|page_owner (?:tracks|free)|Page allocated via")
+_PAGE_OWNER = re.compile(
+    r"page (?:last (?:allocated|free)|allocated via)|page_owner (?:tracks|free)|Page allocated via"
+)
 _NO_STACK = re.compile(r"\(stack is not available\)|stack is not available|<no backtrace>")
 _END = re.compile(
-    r"---\[ end (?:trace|Kernel panic)|^---\[ end|Rebooting in \d+ seconds|^\(XEN\) |^<<<<<+|^={60,}$"
+    r"---\[ end (?:trace|Kernel panic)|^---\[ end|Rebooting in \d+ seconds|^\(XEN\) |^<<<<<+"
+    r"|^={60,}$"
 )
 _INTERRUPT = re.compile(
-    r"--- (?:interrupt|Exception|Interrupt)(?:: *[0-9a-f]+)? (?:at|\(|#\d).*?(?P<where>[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+.*)"
+    r"--- (?:interrupt|Exception|Interrupt)(?:: *[0-9a-f]+)? (?:at|\("
+    r"|#\d).*?(?P<where>[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+.*)"
 )
 _CODE = re.compile(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
-_CODE_NEXT = re.compile(r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$")
+_CODE_NEXT = re.compile(
+    r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$"
+)
 # Messages that come with a backtrace of their own, and are no crashes.
 _FOREIGN = re.compile(
-    r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing|vmalloc: allocation failure|page allocation failure"
+    r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing"
+    r"|vmalloc: allocation failure|page allocation failure"
 )
 
 
@@ -157,7 +165,7 @@ class Body:
         if self._read_instruction(text):
             return True
         found = self.facts.read(text)
-        found |= registers_in(text, self.registers)
+        found |= self._read_registers(text)
         if _PAGE_OWNER.match(text):
             self._section = (text.strip(), len(self.lines) - 1)
         elif not found and (_SECTION.match(text) or _LOCK_DEPENDENCY.match(text)):
@@ -268,8 +276,14 @@ class Body:
         if found.waits:
             self._waiting = found
         self._place(found, text)
-        registers_in(text, self.registers)
+        self._read_registers(text)
         return True
+
+    def _read_registers(self, text: str) -> bool:
+        # What stands in the middle of a backtrace are an interrupted context's.
+        if self.registers and self.has_trace:
+            return registers_in(text, {})
+        return registers_in(text, self.registers)
 
     def _place(self, found: Instruction, text: str) -> None:
         running = self._current is not None and bool(self._current.frames)
@@ -284,7 +298,11 @@ class Body:
             # after them is printed as a guess (`? `) or not at all.
             if self.later_instruction is None:
                 self.later_instruction = found.frame
-            if found.frame.function and self._current is not None and re.search(r"IP: *00?\d0:", text):
+            if (
+                found.frame.function
+                and self._current is not None
+                and re.search(r"IP: *00?\d0:", text)
+            ):
                 self._current.frames.append(found.frame)
         elif self.instruction is None or self.instruction.function is None:
             self.instruction = found.frame
@@ -313,8 +331,8 @@ def _remembered(head: str) -> bool:
         re.match(
             r"(?:Allocated|Freed|Last potentially|Second to last|Uninit was|allocated by|freed by|"
             r"Local variable|Bytes? |hardirqs |softirqs |-> #|.*(?:irq event|ON-W|ON-R| at:$)|"
-            r"(?:the )?(?:existing|shortest|second|SOFTIRQ|HARDIRQ)|[Pp]age (?:last|allocated)|page_owner|Object |INFO: (?:Alloc|Freed))",
+            r"(?:the )?(?:existing|shortest|second|SOFTIRQ|HARDIRQ)|[Pp]age (?:last|allocated)"
+            r"|page_owner|Object |INFO: (?:Alloc|Freed))",
             head,
         )
     )
-

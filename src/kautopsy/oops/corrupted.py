@@ -9,10 +9,12 @@ from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name
 
 _STACK_START = re.compile(
-    r"Call [Tt]race:|Allocated:|Allocated by task \d+:|Freed:|Freed by task \d+:|(?<!k) backtrace:|^Backtrace:"
+    r"Call [Tt]race:|Allocated:|Allocated by task \d+:|Freed:|Freed by task \d+:"
+    r"|(?<!k) backtrace:|^Backtrace:"
 )
 _FRAME = re.compile(
-    r"\+0x[0-9a-f]+/0x[0-9a-f]+|\+[0-9a-f]+/0x|\[inline\]|from \[<[0-9a-f]+>\]|\(stack is not available\)|^\s*\[<[0-9a-f]+>\]|^\s*\(?\[<[0-9a-f]{8,16}>\]"
+    r"\+0x[0-9a-f]+/0x[0-9a-f]+|\+[0-9a-f]+/0x|\[inline\]|from \[<[0-9a-f]+>\]"
+    r"|\(stack is not available\)|^\s*\[<[0-9a-f]+>\]|^\s*\(?\[<[0-9a-f]{8,16}>\]"
 )
 _LINES_TO_A_FRAME = 15
 _FEW_LINES = 4
@@ -32,9 +34,9 @@ def why_corrupted(body: Body, name: Name) -> str | None:
         if body.instruction is not None and body.instruction.function and body.ended:
             return None
         return "no backtrace: the log ends or goes on with something else before it"
-    if body.instruction is None or body.instruction.function is None:
-        if body.instruction is not None and _all_guessed(body):
-            return "the instruction pointer is wild, and no frame of the backtrace is vouched for"
+    wild = body.instruction is not None and body.instruction.function is None
+    if wild and _all_guessed(body):
+        return "the instruction pointer is wild, and no frame of the backtrace is vouched for"
     if name.kind in _FROM_STACK_ALONE and _all_guessed(body) and _has_good_unwinder(body):
         return "no frame of the backtrace is vouched for"
     if body.foreign_stack:

@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+import msgspec
+
 from kautopsy.fingerprint import fingerprint
 from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
 from kautopsy.oops.corrupted import why_corrupted
@@ -14,10 +16,6 @@ from kautopsy.oops.reading import lines_of
 from kautopsy.oops.scan import regions
 from kautopsy.oops.splitter import Report, Splitter
 from kautopsy.oops.titles import cut
-
-_CHAINED = {
-    "warning": Trigger.PANIC,
-}
 
 
 def read_crashes(
@@ -64,10 +62,10 @@ def _crash(report: Report) -> Crash:
     frames = tuple(calls[0].frames) if calls else ()
     title, titles = _titles(report, name)
     instruction = body.instruction
-    if instruction is not None and _known(instruction) and frames and "rip" in body.pointer:
-        # x86 leaves the frame that was executing out of the backtrace; it is the innermost one
-        if frames[0].function != instruction.function:
-            frames = (instruction, *frames)
+    # x86 leaves the frame that was executing out of the backtrace; it is the innermost one
+    executing = instruction if "rip" in body.pointer else None
+    if executing is not None and _known(executing) and frames:
+        frames = frames if frames[0].function == executing.function else (executing, *frames)
     if instruction is None and not body.user_fault and name.kind in _INTERRUPTED:
         instruction = body.later_instruction
     crash = Crash(
@@ -90,6 +88,10 @@ def _crash(report: Report) -> Crash:
             first_line=(report.prelude.body if report.prelude else body).first_line,
             last_line=max(body.last_line, body.head.number),
         ),
+        uptime_seconds=body.head.time,
+        wall_time=body.head.stamp,
+        code=body.code or None,
+        follow_ups=(body.panic,) if body.panic else (),
     )
     return _with_fingerprint(crash)
 
@@ -105,7 +107,9 @@ _INTERRUPTED = {
 
 
 def _known(frame: object) -> bool:
-    return getattr(frame, "function", None) is not None or getattr(frame, "address", None) is not None
+    return (
+        getattr(frame, "function", None) is not None or getattr(frame, "address", None) is not None
+    )
 
 
 def _trigger(report: Report, name: Name) -> Trigger | None:
@@ -123,6 +127,4 @@ def _titles(report: Report, name: Name) -> tuple[str, tuple[str, ...]]:
 
 
 def _with_fingerprint(crash: Crash) -> Crash:
-    import msgspec
-
     return msgspec.structs.replace(crash, fingerprint=fingerprint(crash))

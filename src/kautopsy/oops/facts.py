@@ -11,7 +11,8 @@ from kautopsy.oops.taint import taint_in
 _NUMBER = r"-?\d{1,10}"
 # dump_stack_print_info (lib/dump_stack.c): since 3.9 `CPU: 1 PID: 2 Comm: sh`, since 6.10 with UID
 _CPU_PID_COMM = re.compile(
-    rf"CPU:[ \t]*(?P<cpu>{_NUMBER})[ \t]+(?:UID:[ \t]*\d+[ \t]+)?PID:[ \t]*(?P<pid>{_NUMBER})[ \t]+Comm:[ \t](?P<rest>.*)"
+    rf"CPU:[ \t]*(?P<cpu>{_NUMBER})[ \t]+(?:UID:[ \t]*\d+[ \t]+)?"
+    rf"PID:[ \t]*(?P<pid>{_NUMBER})[ \t]+Comm:[ \t](?P<rest>.*)"
 )
 # before 3.9 `Pid: 21606, comm: sh Tainted: ...`; 2.6.18 without a comm's taint behind a comma
 _PID_COMM = re.compile(rf"Pid:[ \t]*(?P<pid>{_NUMBER}),[ \t]*comm:[ \t](?P<rest>.*)")
@@ -26,7 +27,7 @@ _HARDWARE = re.compile(r"(?:Hardware|Machine)[ \t]name:[ \t]*(?P<name>.*?)[ \t]*
 _PROCESS = re.compile(
     rf"Process[ \t](?P<comm>.{{1,40}}?)[ \t]*\(pid:[ \t]*(?P<pid>{_NUMBER})(?:,|\))"
 )
-_ON_CPU = re.compile(rf"(?:^CPU[ \t]|CPU:[ \t]+|CPU#|[Cc]pu[ \t]|on CPU[ \t]?)(?P<cpu>\d{{1,5}})\b")
+_ON_CPU = re.compile(r"(?:^CPU[ \t]|CPU:[ \t]+|CPU#|[Cc]pu[ \t]|on CPU[ \t]?)(?P<cpu>\d{1,5})\b")
 _TASK = re.compile(rf"\b(?:by task|by|comm:?)[ \t](?P<comm>[^\s].{{0,30}}?)[/](?P<pid>{_NUMBER})\b")
 _HUNG = re.compile(
     rf"INFO: task (?P<comm>.{{1,64}}):(?P<pid>{_NUMBER}) (?:blocked|can't die|<.{{1,40}}> blocked)"

@@ -15,12 +15,15 @@ from kautopsy.model.crash import Frame
 
 SYMBOL = r"[A-Za-z_.$][\w.$]*(?:<[^<>\s]{1,80}>)?"
 # ``/0xSIZE`` is missing in symbols of 2.6.18's x86_64 and of some boot loaders' consoles.
-LOCATION = rf"(?P<function>{SYMBOL})\+(?:0x)?(?P<offset>[0-9a-f]{{1,8}})(?:/0x(?P<size>[0-9a-f]{{1,8}}))?"
+LOCATION = (
+    rf"(?P<function>{SYMBOL})\+(?:0x)?(?P<offset>[0-9a-f]{{1,8}})(?:/0x(?P<size>[0-9a-f]{{1,8}}))?"
+)
 _MODULE = r"(?:[ \t]*\[(?P<module>[A-Za-z]\w*)(?:[ \t][0-9a-f]{8,64})?(?:\([A-Z+-]*\))?\])?"
 # `file:line` as syzkaller's symboliser writes it, `(file:line (discriminator 1))` as
 # scripts/decode_stacktrace.sh does
 _SOURCE = (
-    r"(?:[ \t]+\(?(?P<file>[\w.+/-]+\.(?:[chSs]|rs|lex|y)):(?P<line>\d+)(?P<inline>[ \t]\[inline\])?"
+    r"(?:[ \t]+\(?(?P<file>[\w.+/-]+\.(?:[chSs]|rs|lex"
+    r"|y)):(?P<line>\d+)(?P<inline>[ \t]\[inline\])?"
     r"(?:[ \t][\w.+/-]+\.[chSs]:\d+| \(discriminator \d+\)|\))*)?"
 )
 _MARK = r"(?:<{1,2}/?#?\w{0,12}>{1,2}[ \t]*)?"  # <IRQ>, <<EOE>>, <> where a sanitiser ate the name
@@ -41,30 +44,38 @@ _INLINED = re.compile(
     rf"[ \t]*{_MARK}(?P<guess>\?[ \t]*)?(?P<function>{SYMBOL})[ \t]+"
     r"(?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)[ \t]\[inline\]"
 )
-# decode_stacktrace.sh drops the offsets: ` vfs_write (fs/read_write.c:12 fs/read_write.c:34) module`
+# decode_stacktrace.sh drops the offsets: ` vfs_write (fs/read_write.c:12 fs/a.c:34) module`
 _DECODED = re.compile(
     rf"[ \t]*{_MARK}(?P<guess>\?[ \t]*)?(?P<function>{SYMBOL})[ \t]+"
-    r"\((?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)[^\n]*\)[ \t]*(?P<module>[A-Za-z]\w*)?[ \t]*$"
+    r"\((?P<file>[\w.+/-]+\.(?:[chSs]"
+    r"|rs)):(?P<line>\d+)[^\n]*\)[ \t]*(?P<module>[A-Za-z]\w*)?[ \t]*$"
 )
 _BARE = re.compile(
     rf"[ \t]*\(?{_MARK}(?:\[[0-9a-f]{{8,16}}\][ \t]*(?=\[))?{_ADDRESS}?(?P<guess>\?[ \t]*)?"
     r"0x(?P<bare>[0-9a-f]{5,16})(?:/0x[0-9a-f]+)?(?:[ \t]*\[(?P<module>\w+)\])?\)?[ \t]*$"
 )
-_ADDRESS_ALONE = re.compile(r"[ \t]*\(?\[<(?P<address>[0-9a-f]{8,16})>\]\)?[ \t]*(?:\(unreliable\))?$")
+_ADDRESS_ALONE = re.compile(
+    r"[ \t]*\(?\[<(?P<address>[0-9a-f]{8,16})>\]\)?[ \t]*(?:\(unreliable\))?$"
+)
 _ARM = re.compile(
     rf"[ \t]*\[<(?P<pc>[0-9a-f]{{8,16}})>\] \((?P<callee>{SYMBOL})(?:\+0x(?P<o1>[0-9a-f]+)/0x"
     r"(?P<s1>[0-9a-f]+))?(?: \[(?P<m1>\w+)\])?[^)]*\) from "
     rf"\[<(?P<lr>[0-9a-f]{{8,16}})>\] \((?P<caller>{SYMBOL}|0x[0-9a-f]+)(?:\+0x(?P<o2>[0-9a-f]+)/0x"
-    r"(?P<s2>[0-9a-f]+))?(?: \[(?P<m2>\w+)\])?(?: (?P<file>[\w.+/-]+):(?P<line>\d+)(?P<inline> \[inline\])?)?\)"
+    r"(?P<s2>[0-9a-f]+))?(?: \[(?P<m2>\w+)\])?"
+    r"(?: (?P<file>[\w.+/-]+):(?P<line>\d+)(?P<inline> \[inline\])?)?\)"
 )
 # Since 5.19 without addresses (ARM: 9183/1).
 _ARM_NEW = re.compile(
-    rf"[ \t]*(?P<callee>{SYMBOL})(?: \[(?P<m1>\w+)\])? from (?P<caller>{SYMBOL})\+0x(?P<o2>[0-9a-f]+)/0x"
+    rf"[ \t]*(?P<callee>{SYMBOL})(?: \[(?P<m1>\w+)\])? from "
+    rf"(?P<caller>{SYMBOL})\+0x(?P<o2>[0-9a-f]+)/0x"
     r"(?P<s2>[0-9a-f]+)(?: \[(?P<m2>\w+)\])?"
 )
 _MORE = re.compile(rf"{_ADDRESS}(?P<guess>\?[ \t]*)?(?::(?P<module2>\w+):)?{LOCATION}{_MODULE}")
 _MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0-9a-f]{5}")
-_TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\(P\)|\(L\)|\(F\)|\(K\)|\(FPK?\)|\(CPL?\)|\(PL\)|\d+/0x)*[ \t]*$")
+_TAIL = re.compile(
+    r"[ \t]*(?:\)|\(unreliable\)|\(\)|\(P\)|\(L\)|\(F\)|\(K\)|\(FPK?\)|\(CPL?\)|\(PL\)"
+    r"|\d+/0x)*[ \t]*$"
+)
 
 
 def frames_in(text: str) -> list[Frame]:

@@ -14,7 +14,10 @@ _WHERE = (
     r"(?:[ \t]*\[(?P<module>[A-Za-z]\w*)(?:[ \t][0-9a-f]{8,64})?\])?"
     r"(?:[ \t]+\(?(?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)(?P<inline>[ \t]\[inline\])?)?"
 )
-_PC = r"(?:\[<(?:0x)?(?P<address>[0-9a-f]{4,16})>\]|\[(?P<address2>[0-9a-f]{8,16})\]|\[\]|\[<[ \t]*\(null\)>\])"
+_PC = (
+    r"(?:\[<(?:0x)?(?P<address>[0-9a-f]{4,16})>\]|\[(?P<address2>[0-9a-f]{8,16})\]|\[\]"
+    r"|\[<[ \t]*\(null\)>\])"
+)
 
 # x86: __show_regs (arch/x86/kernel/process_64.c), show_ip (dumpstack.c), show_regs_if_on_stack
 _RIP = re.compile(
@@ -23,12 +26,15 @@ _RIP = re.compile(
     rf"(?:{_WHERE}|0x(?P<bare>[0-9a-f]+)|(?P<null>\(null\))|(?=$))"
 )
 _EIP = re.compile(
-    rf"[ \t]*EIP(?: is at |:[ \t]*)(?:(?P<segment>[0-9a-f]{{2,4}}):)?(?:{_PC}[ \t]*)?(?:{_WHERE}|0x(?P<bare>[0-9a-f]+))"
+    rf"[ \t]*EIP(?: is at |:[ \t]*)(?:(?P<segment>[0-9a-f]{{2,4}}):)?(?:{_PC}[ \t]*)?(?:{_WHERE}"
+    rf"|0x(?P<bare>[0-9a-f]+))"
 )
 # arm, arm64, mips, riscv, loongarch, sh, arc
 _PC_LINE = re.compile(
-    rf"[ \t]*(?:PC is at|pc[ \t]*:|epc[ \t]*:|era[ \t]*:|ERA:?|pc[ \t](?=[0-9a-f]{{16}} )|\[ECR ?\].*?blink|"
-    rf"LR is at(?!.))[ \t]*(?:(?P<address>[0-9a-f]{{8,16}})[ \t]+)?(?:\[<(?P<address2>[0-9a-f]+)>\][ \t]*)?"
+    rf"[ \t]*(?:PC is at|pc[ \t]*:|epc[ \t]*:|era[ \t]*:|ERA:?|pc[ \t](?=[0-9a-f]{{16}} )"
+    rf"|\[ECR ?\].*?blink|"
+    rf"LR is at(?!.))[ \t]*(?:(?P<address>[0-9a-f]{{8,16}})[ \t]+)?"
+    r"(?:\[<(?P<address2>[0-9a-f]+)>\][ \t]*)?"
     rf"(?:{_WHERE}|0x(?P<bare>[0-9a-f]+))"
 )
 _NIP = re.compile(

@@ -47,17 +47,21 @@ FORMS: tuple[Form, ...] = tuple(
         ),
         ("syslog stamp, year first", rf"(?P<stamp>\d{{4}} {_MONTH} +\d{{1,2}} {_CLOCK}) "),
         ("syslog stamp", rf"(?P<stamp>{_MONTH} +\d{{1,2}} (?:\d{{4}} )?{_CLOCK}) "),
-        ("clock only", rf"\[?(?P<stamp>\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})?)\]?:?[ \t]+"),
+        ("clock only", r"\[?(?P<stamp>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)\]?:?[ \t]+"),
         ("facility and level", r"(?:kern|user|daemon|syslog)\.\w{3,7} "),
         ("dmesg -x", r"(?:kern|user|daemon|syslog) *: *\w+ *: "),
         (
             "host and kernel tag",
-            rf"(?:{_HOST} )?(?:kernel|klogd|vmunix)(?:\[\d+\])?: (?:: )?|{_HOST} (?=<\d+>|\[ *\d+\.\d)",
+            rf"(?:{_HOST} )?(?:kernel|klogd|vmunix)(?:\[\d+\])?: (?:: )?|{_HOST} (?=<\d+>"
+            rf"|\[ *\d+\.\d)",
         ),
         # what the console showed when the kernel wrote into it: `syzkaller login: [   23.8`
         ("login prompt", r"[\w.@:~/-]{0,64} ?(?:login|[Pp]assword): ?(?=\[ *\d|<\d)"),
         ("shell prompt", r"(?:\[[^\]\n]{1,60}\]|[\w.@:~/-]{1,64})[#$] (?=\[ *\d+\.\d)"),
-        ("dropped messages", r"\*\* (?:\d+ printk messages? dropped|replaying previous printk message) \*\* ?"),
+        (
+            "dropped messages",
+            r"\*\* (?:\d+ printk messages? dropped|replaying previous printk message) \*\* ?",
+        ),
         # /dev/kmsg and netconsole's extended form: prefix,sequence,microseconds,flags[,caller=T1];
         (
             "extended form",
@@ -78,7 +82,9 @@ FORMS: tuple[Form, ...] = tuple(
 _FAST = re.compile(
     r"(?:<\d{1,3}>)?\[ {0,12}(?P<time>\d{1,10}\.\d{6})\](?:\[ *(?P<caller>[TC]\d{1,8})\])?(?: |$)"
 )
-_NO_PREFIX = re.compile(r"[ \t](?![ \t]*>)|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:")
+_NO_PREFIX = re.compile(
+    r"[ \t](?![ \t]*>)|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:"
+)
 _TIME_INSIDE = re.compile(r"\[ {0,5}\d{1,8}\.\d{6}\](?:\[ *[TC]\d{1,8}\])? ")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\[COLOR=[^\]]{1,20}\]|\[/COLOR\]")
 _KERNEL_TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: |\[ *\d+\.\d{6}\]")
@@ -96,7 +102,12 @@ def clean(raw: str, number: int) -> list[Line]:
         inside = _TIME_INSIDE.search(line.text)
         if inside is not None and inside.start() > 0:
             head = Line(
-                number, line.text[: inside.start()].rstrip(), line.time, line.caller, line.stamp, True
+                number,
+                line.text[: inside.start()].rstrip(),
+                line.time,
+                line.caller,
+                line.stamp,
+                True,
             )
             return [head, *clean(line.text[inside.start() :], number)]
     return [line]

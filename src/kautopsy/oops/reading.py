@@ -10,10 +10,13 @@ from kautopsy.oops.lines import Line
 from kautopsy.oops.prefixes import clean
 
 LONGEST_LINE = 16 << 10
-"""Characters of a line that are looked at; printk's own limit is 1,024 (PRINTK_MESSAGE_MAX 2,048)."""
+"""Characters of a line that are looked at; printk's own limit is 2,048 (PRINTK_MESSAGE_MAX)."""
 
 _JOURNAL_FIELD = re.compile(r"(?:__?)?[A-Z][A-Z0-9_]{1,63}=")
-_PSTORE_PART = re.compile(r"[ \t]*(?:<\d>)?(?P<reason>Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown|Unknown)#(?P<count>\d+) Part(?P<part>\d+)\s*$")
+_PSTORE_PART = re.compile(
+    r"[ \t]*(?:<\d>)?(?P<reason>Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown"
+    r"|Unknown)#(?P<count>\d+) Part(?P<part>\d+)\s*$"
+)
 _SOFT_BREAK = re.compile(r"=\r?\n")
 _QUOTED_PRINTABLE = re.compile(r"=([0-9A-F]{2})")
 
@@ -90,7 +93,7 @@ def _unquoted(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def _in_pstore_order(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """pstore writes the end of the log into part 1: within one record the highest part is the oldest."""
+    """pstore writes the end of the log into part 1: a record's highest part is its oldest."""
     sections: list[tuple[tuple[str, str, int] | None, list[tuple[int, str]]]] = [(None, [])]
     for number, line in numbered:
         part = _PSTORE_PART.match(line)
@@ -112,7 +115,9 @@ def _in_pstore_order(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return ordered
 
 
-def _record(section: tuple[tuple[str, str, int] | None, list[tuple[int, str]]]) -> tuple[str, str] | None:
+def _record(
+    section: tuple[tuple[str, str, int] | None, list[tuple[int, str]]],
+) -> tuple[str, str] | None:
     return section[0][:2] if section[0] else None
 
 

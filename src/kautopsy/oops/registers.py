@@ -1,6 +1,6 @@
 """Register dumps of every architecture: name in lower case → value.
 
-Printed by ``__show_regs`` and ``show_regs`` of each architecture. Pairs are ``RAX: 0000000000000000``
+Printed by ``__show_regs`` and ``show_regs`` of each architecture. Pairs are ``RAX: 0000...``
 (x86), ``r7 : df912310`` (arm), ``x29: ffff...`` (arm64), rows of four after ``GPR00:`` (powerpc),
 ``$ 0   :`` (mips) or ``Krnl GPRS:`` (s390), ``ra : ...`` (riscv, loongarch).
 """
@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 
 _X86 = re.compile(
-    r"\b((?:ORIG_)?R?[A-D]X|E[A-D]X|R?[SD]I|E[SD]I|R?[BS]P|E[BS]P|R(?:0?[89]|1[0-5])|RSP|EFLAGS|RFLAGS"
+    r"\b((?:ORIG_)?R?[A-D]X|E[A-D]X|R?[SD]I|E[SD]I|R?[BS]P|E[BS]P|R(?:0?[89]|1[0-5])|RSP|EFLAGS"
+    r"|RFLAGS"
     r"|ORIG_RAX|RAX|RBX|RCX|RDX|RSI|RDI|RBP|CR[02348]|DR[0-7]|e[a-d]x|e[sd]i|e[bs]p):[ \t]*"
     r"(?:[0-9a-f]{4}:)?([0-9a-f]{8,16})\b"
 )
 _X86_SEGMENT_BASE = re.compile(r"\b(FS|GS|knlGS):[ \t]*([0-9a-f]{8,16})\([0-9a-f]{4,}\)")
 _NAMED = re.compile(
-    r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|epc|era|badaddr|cause|status"
+    r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|epc|era"
+    r"|badaddr|cause|status"
     r"|BADV|badv|estat|u0)[ \t]*:[ \t]*(?:\[<)?(?:0x)?([0-9a-f]{8,16})(?:>\])?(?=[ \t,]|$)"
 )
 _POWERPC_ROW = re.compile(r"[ \t]*GPR(\d\d):((?:[ \t]+[0-9a-f]{8,16}){1,8})")
@@ -28,7 +30,7 @@ _MAYBE = re.compile(r"[0-9a-f]{8}")
 
 
 def registers_in(text: str, known: dict[str, int]) -> bool:
-    """Add the registers on one line to ``known`` (the first dump counts); whether there were any."""
+    """Add the registers on a line to ``known`` (the first dump counts); whether there were any."""
     if not _MAYBE.search(text):
         return False
     found: list[tuple[str, str]] = []

@@ -1,7 +1,7 @@
 """Bytes → the regions of a log in which a crash may stand; all else is passed over.
 
-One pass of a multi-pattern search (an Aho-Corasick automaton in Rust) over big chunks, so that a log
-of many gigabytes without crashes costs about as much as reading it, and memory is flat.
+One pass of a multi-pattern search (an Aho-Corasick automaton in Rust) over big chunks, so that a
+log of many gigabytes without crashes costs about as much as reading it, and memory is flat.
 """
 
 from __future__ import annotations

@@ -25,7 +25,10 @@ _MAX_LINES = 60_000
 _CUT_HERE = "------------[ cut here ]------------"
 _CHAIN_SECONDS = 60.0
 _RULE = re.compile(r"={20,}$|={5,}$|-{20,}$")
-_MESSAGE = re.compile(r"SysRq|list_\w+ corruption|usercopy:|refcount_t|kernel tried to execute|detected buffer|Watchdog")
+_MESSAGE = re.compile(
+    r"SysRq|list_\w+ corruption|usercopy:|refcount_t|kernel tried to execute|detected buffer"
+    r"|Watchdog"
+)
 # Consoles deliver lines a little out of order; a boot begins near zero, or far from where another
 # machine's log in the same file ended.
 _SMALL_TIME = 5.0
@@ -122,7 +125,7 @@ class Splitter:
             self._orderly = True
 
     def _unexpected(self) -> bool:
-        """Whether nobody asked for the boot that begins: a kernel ran, and no report or farewell."""
+        """Whether nobody asked for the boot that begins: no report and no farewell before."""
         return self._time is not None and not self._orderly and not self._open
 
     def _head(self, line: Line, family: Family, match: re.Match[str]) -> Iterator[Report]:
@@ -151,14 +154,20 @@ class Splitter:
         prelude = None
         if report is not None:
             # A symbolised copy repeats the line for every function inlined where it happened.
-            if family is report.family and line.number - report.body.lines[-1].number <= 1 and (
-                "[inline]" in report.body.head.text
+            if (
+                family is report.family
+                and line.number - report.body.lines[-1].number <= 1
+                and ("[inline]" in report.body.head.text)
             ):
                 report.match = match
                 report.body.head = line
                 report.body.add(line)
                 return
-            if family is report.family and report.body.head.text == line.text and not report.body.has_trace:
+            if (
+                family is report.family
+                and report.body.head.text == line.text
+                and not report.body.has_trace
+            ):
                 report.body.last_line = line.number  # said again and again
                 return
             young = not report.body.has_trace and len(report.body.lines) <= _HEAD_LINES
@@ -176,9 +185,18 @@ class Splitter:
                 report.body.facts.headline(line.text)
                 report.body.last_line = line.number
                 return
-            if family.name == "machine-check" and report.family.name == "warning" and _soon(report, line):
+            if (
+                family.name == "machine-check"
+                and report.family.name == "warning"
+                and _soon(report, line)
+            ):
                 prelude = report
-            elif young and line.caller is None and len(report.body.lines) <= 20 and family is not report.family:
+            elif (
+                young
+                and line.caller is None
+                and len(report.body.lines) <= 20
+                and family is not report.family
+            ):
                 report.body.disturbed = "another report begins before the backtrace of this one"
             if prelude is None:
                 yield report
@@ -193,9 +211,12 @@ class Splitter:
             if not self._open:
                 return
             latest = self._latest
-            if latest is not None and latest.all_cpus and line.caller is not None and line.caller[0] == "C":
-                report = latest
-            elif line.caller is None and latest is not None and latest.body.head.caller is None:
+            if (
+                latest is not None
+                and latest.all_cpus
+                and line.caller is not None
+                and line.caller[0] == "C"
+            ) or (line.caller is None and latest is not None and latest.body.head.caller is None):
                 report = latest
             else:
                 return

@@ -37,7 +37,7 @@ _NEW = re.compile(r"Tainted: ((?:\[[A-Z]\]=\w+(?:, )?)+)")
 def taint_in(text: str) -> tuple[str, ...] | None:
     """Letters after ``Tainted: `` (``G`` left out), empty for ``Not tainted``; None if neither.
 
-    Red Hat pads with dashes (``Tainted: GF          ---------------  2.6.32``). Since 6.11 a line of
+    Red Hat pads with dashes (``Tainted: GF          -----  2.6.32``). Since 6.11 a line of
     its own spells them (``Tainted: [L]=SOFTLOCKUP``).
     """
     if "ainted" not in text:

@@ -98,7 +98,14 @@ LITERALS: tuple[bytes, ...] = tuple(
     )
 )
 
-CONTINUING: tuple[bytes, ...] = (b"+0x", b"Call Trace", b"Call trace", b"end trace", b"] [<", b"RIP: ")
+CONTINUING: tuple[bytes, ...] = (
+    b"+0x",
+    b"Call Trace",
+    b"Call trace",
+    b"end trace",
+    b"] [<",
+    b"RIP: ",
+)
 """Literals that keep a report going, but begin none."""
 
 NOT_CRASHES = re.compile(
@@ -106,11 +113,13 @@ NOT_CRASHES = re.compile(
     r"|ODEBUG: (?!.*lib/)|\w_?DEBUG:|DEBUG: "
     r"|INFO: lockdep is turned off|INFO: NMI handler|took too long"
     # user space: traps.c logs `traps: php-fpm[28635] general protection ip:... error:0 in libc.so`
-    r"|traps: .{1,80} (?:general protection|trap )|general protection (?:fault )?(?:ip:|rip:)|segfault at|\berror:[0-9a-f]+ in "
+    r"|traps: .{1,80} (?:general protection|trap )|general protection (?:fault )?(?:ip:|rip:)"
+    r"|segfault at|\berror:[0-9a-f]+ in "
     r"|Out of memory: (?:Kill|Killed) process|invoked oom-killer"
     r"|panic[= ](?:\d|on_)|panic_timeout|kernel\.panic|Command line:"
     r"|user-mode|unhandled (?:signal|level|page fault)|potentially unexpected fatal signal"
-    r"|WARNING: (?:The mand|the mand|/etc/ssh/moduli|workqueue cpumask|lockdep|You are running|Unlabelled)"
+    r"|WARNING: (?:The mand|the mand|/etc/ssh/moduli|workqueue cpumask|lockdep|You are running"
+    r"|Unlabelled)"
     r"|kasan: bad access detected"
     r"|KCSAN: (?:enabled|strict)|kfence: initialized|UBSAN: (?:enabled|kselftest)"
     r"|no syscalls can create resource|is not present in /proc/kallsyms"
@@ -118,7 +127,8 @@ NOT_CRASHES = re.compile(
 """Lines that look like a crash and are none."""
 
 ORDERLY = re.compile(
-    r"reboot: (?:Restarting|System halted|Power)|Restarting system|Power down|System halted|Rebooting|"
+    r"reboot: (?:Restarting|System halted|Power)|Restarting system|Power down|System halted"
+    r"|Rebooting|"
     r"systemd-shutdown|Starting new kernel|kexec_core: Starting"
 )
 """Said on the way down: what comes then is a new boot, and nothing unexpected."""

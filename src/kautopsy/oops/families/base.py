@@ -18,7 +18,8 @@ from kautopsy.oops.titles import first_named, guilty, is_skipped, plain
 ANY = frozenset({"*"})
 FUNCTION = r"(?P<function>[A-Za-z_.$][\w.$]*)(?:\+(?:0x)?[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
 AT_FUNCTION = (
-    r"at:[ \t]*(?:\[<[0-9a-f]*>\][ \t]*|\[\][ \t]*)?(?P<function>[A-Za-z_.$][\w.$]*)(?:\+(?:0x)?[0-9a-f]+/| \([\w/.+-]+:\d)"
+    r"at:[ \t]*(?:\[<[0-9a-f]*>\][ \t]*"
+    r"|\[\][ \t]*)?(?P<function>[A-Za-z_.$][\w.$]*)(?:\+(?:0x)?[0-9a-f]+/| \([\w/.+-]+:\d)"
 )
 
 

@@ -37,7 +37,9 @@ def _list(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("usercopy", r"usercopy: (?:Kernel|kernel|Bad)?.{0,40}(?:memory )?(?:exposure|overwrite) attempt")
+@report(
+    "usercopy", r"usercopy: (?:Kernel|kernel|Bad)?.{0,40}(?:memory )?(?:exposure|overwrite) attempt"
+)
 def _usercopy(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.MEMORY_SAFETY,
@@ -48,7 +50,8 @@ def _usercopy(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "bug",
-    r"[Kk]ernel BUG at (?P<file>[^\s:!]+)(?::(?P<line>\d+))?!?|[Kk]ernel BUG at\b|\bKernel BUG \[#|kernel BUG in |^BUG\(\): ",
+    r"[Kk]ernel BUG at (?P<file>[^\s:!]+)(?::(?P<line>\d+))?!?|[Kk]ernel BUG at\b"
+    r"|\bKernel BUG \[#|kernel BUG in |^BUG\(\): ",
     detail_of=("list", "usercopy", "slab"),
     takes_over=("buffer-overflow",),
 )
@@ -71,7 +74,10 @@ def _bug(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("buffer-overflow", r"detected buffer overflow in (?P<function>\w+)|BUG: buffer overflow detected")
+@report(
+    "buffer-overflow",
+    r"detected buffer overflow in (?P<function>\w+)|BUG: buffer overflow detected",
+)
 def _buffer_overflow(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.MEMORY_SAFETY,
@@ -81,18 +87,39 @@ def _buffer_overflow(match: re.Match[str], body: Body) -> Name:
 
 
 _WARN = (
-    r"WARNING: (?:at (?P<file1>[^\s:]+):(?P<line1>\d+)(?:[ \t]+(?P<function1>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
-    r"|CPU: ?\d+ PID: ?\d+ at (?P<file2>[^\s:]+):(?P<line2>\d+)(?:[ \t]+(?P<function2>[\w.$<>]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
-    r"|(?:\[.{1,300}?\] )?(?P<file3>[^\s:]+\.[chS]|[^\s:]+\.rs):(?P<line3>\d+) at (?P<function3>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
-    r"|(?P<function4>[\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+ at|CPU: ?\d+ PID: ?\d+ at )|Badness at (?P<file5>[^\s:]+):(?P<line5>\d+)"
+    r"WARNING: (?:at (?P<file1>[^\s:]+):(?P<line1>\d+)"
+    r"(?:[ \t]+(?P<function1>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
+    r"|CPU: ?\d+ PID: ?\d+ at (?P<file2>[^\s:]+):(?P<line2>\d+)"
+    r"(?:[ \t]+(?P<function2>[\w.$<>]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
+    r"|(?:\[.{1,300}?\] )?(?P<file3>[^\s:]+\.[chS]"
+    r"|[^\s:]+\.rs):(?P<line3>\d+) at (?P<function3>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
+    r"|(?P<function4>[\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+ at|CPU: ?\d+ PID: ?\d+ at )"
+    r"|Badness at (?P<file5>[^\s:]+):(?P<line5>\d+)"
     r"|BUG: warning at (?P<file6>[^\s:]+):(?P<line6>\d+)/(?P<function6>[\w.]+)\(\)"
 )
 
 _REFCOUNT = skip("refcount", "kobject_", "_*kref_", "_put$")
 _ODEBUG = skip(
-    "debug_", "rcu", "hrtimer_", "timer_", "work_", "percpu_", "kmem_", "slab", "kfree", "vunmap", "vfree",
-    "__free_", "kobject_", "^free_", "^kvfree", "hrtimer", "^del_timer", "^mod_timer", "^add_timer",
-)  # fmt: skip
+    "debug_",
+    "rcu",
+    "hrtimer_",
+    "timer_",
+    "work_",
+    "percpu_",
+    "kmem_",
+    "slab",
+    "kfree",
+    "vunmap",
+    "vfree",
+    "__free_",
+    "kobject_",
+    "^free_",
+    "^kvfree",
+    "hrtimer",
+    "^del_timer",
+    "^mod_timer",
+    "^add_timer",
+)
 _RCU = skip("rcu", "kmem", "slab", "kmalloc", "vmalloc", "kcalloc", "kzalloc", "lockdep", "srcu")
 _USB = skip("^usb_(?:submit_urb|start_wait_urb|bulk_msg|interrupt_msg|control_msg)")
 
@@ -111,7 +138,11 @@ def _warning(match: re.Match[str], body: Body) -> Name:
         wrapped = re.match(r"[ \t]*([A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+", body.lines[1].text)
         function = wrapped[1] if wrapped else ""
     said = "\n".join([*(line.text for line in body.before), *body.texts()[1:6]])
-    torn = None if function or body.has_trace or body.instruction else "the line that says where is torn"
+    torn = (
+        None
+        if function or body.has_trace or body.instruction
+        else "the line that says where is torn"
+    )
     # usb_submit_urb() checks for its callers, so that all of their bugs show in it.
     if function == "usb_submit_urb":
         caller = on_stack(body, _USB)
@@ -126,7 +157,11 @@ def _warning(match: re.Match[str], body: Body) -> Name:
                 corrupted=torn,
             )
     who = said_or_stacked(function or None, body) or at_instruction(body)
-    others = tuple({in_function("WARNING", function)} - {in_function("WARNING", who)}) if function else ()
+    others = (
+        tuple({in_function("WARNING", function)} - {in_function("WARNING", who)})
+        if function
+        else ()
+    )
     return Name(kind=Kind.WARNING, title=in_function("WARNING", who), titles=others, corrupted=torn)
 
 
@@ -138,7 +173,10 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: refcount bug",
         Kind.REFCOUNT,
-        re.compile(r"^\S*(?:lib/refcount\.c|include/linux/(?:refcount|kref)\.h)|refcount_t: |^\S+ refcount_\w+"),
+        re.compile(
+            r"^\S*(?:lib/refcount\.c|include/linux/(?:refcount|kref)\.h)|refcount_t: "
+            r"|^\S+ refcount_\w+"
+        ),
         _REFCOUNT,
     ),
     (
@@ -162,7 +200,9 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: proc registration bug",
         Kind.WARNING,
-        re.compile(r"^\S*fs/proc/generic\.c \S*(?:proc_register|__xlate_proc_name|remove_proc_entry)"),
+        re.compile(
+            r"^\S*fs/proc/generic\.c \S*(?:proc_register|__xlate_proc_name|remove_proc_entry)"
+        ),
         skip("^_*proc_", "remove_proc", "__xlate"),
     ),
     (
@@ -174,7 +214,10 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: locking bug",
         Kind.LOCK_MISUSE,
-        re.compile(r"^\S*kernel/(?:locking/)?(?:lockdep|mutex|rwsem|rwsem\w*|mutex-debug|spinlock\w*|rtmutex\w*)\.c|DEBUG_LOCKS_WARN_ON|DEBUG_RWSEMS_WARN_ON"),
+        re.compile(
+            r"^\S*kernel/(?:locking/)?(?:lockdep|mutex|rwsem|rwsem\w*|mutex-debug|spinlock\w*"
+            r"|rtmutex\w*)\.c|DEBUG_LOCKS_WARN_ON|DEBUG_RWSEMS_WARN_ON"
+        ),
         skip("lock_sock", "release_sock", "lockdep", "^_*(?:lock|rwsem|mutex)_"),
     ),
     (
@@ -186,7 +229,10 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: kmalloc bug",
         Kind.WARNING,
-        re.compile(r"^\S*mm/\S+\.c (?:\w*k[\w]?[mz]?alloc\w*|kvmalloc\w*|__kvmalloc\w*)|^\S*include/linux/slab\.h"),
+        re.compile(
+            r"^\S*mm/\S+\.c (?:\w*k[\w]?[mz]?alloc\w*|kvmalloc\w*|__kvmalloc\w*)"
+            r"|^\S*include/linux/slab\.h"
+        ),
         ALLOCATORS,
     ),
     (
@@ -220,7 +266,8 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
 @report(
     "warning-unwind",
     r"WARNING: (?P<what>kernel stack (?:regs|frame pointer) at \S+ in \S+ has bad ('?\w*'? ?)value)"
-    r"|WARNING: can't (?:dereference|access) \w+ registers at|WARNING: stack recursion on stack type",
+    r"|WARNING: can't (?:dereference|access) \w+ registers at"
+    r"|WARNING: stack recursion on stack type",
 )
 def _unwinder(match: re.Match[str], body: Body) -> Name:
     text = match.group()
@@ -255,7 +302,9 @@ def _sysrq(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.OPERATOR_SYSRQ,
         title="sysrq: crash asked for in sysrq_handle_crash",
-        titles=(seen, "SysRq : Trigger a crash") if is_sysrq(body) else ("SysRq : Trigger a crash",),
+        titles=(seen, "SysRq : Trigger a crash")
+        if is_sysrq(body)
+        else ("SysRq : Trigger a crash",),
         trigger=Trigger.SYSRQ,
         needs_trace=False,
     )

@@ -54,10 +54,13 @@ def _fault(body: Body, title: str, kind: Kind, *others: str) -> Name:
     "page-fault",
     # arch/x86/mm/fault.c show_fault_oops; arch/powerpc/mm/fault.c bad_page_fault; arm(64), riscv,
     # mips, loongarch, s390: die_kernel_fault, do_no_context
-    r"(?:BUG: )?\b[Uu]nable to handle (?:kernel )?(?:NULL pointer dereference|paging request|page fault for|"
-    r"access to user|access|data access|instruction fetch|read|write|execute|execution|pointer dereference|"
+    r"(?:BUG: )?\b[Uu]nable to handle (?:kernel )?(?:NULL pointer dereference|paging request"
+    r"|page fault for|"
+    r"access to user|access|data access|instruction fetch|read|write|execute|execution"
+    r"|pointer dereference|"
     r"unaligned|unknown fault|hypervisor)"
-    r"|BUG: [Kk]ernel NULL pointer dereference|[Uu]nable to handle kernel|BUG: [Uu]nable to handle\b",
+    r"|BUG: [Kk]ernel NULL pointer dereference|[Uu]nable to handle kernel"
+    r"|BUG: [Uu]nable to handle\b",
     detail_of=("sysrq",),
 )
 def _page_fault(match: re.Match[str], body: Body) -> Name:
@@ -105,7 +108,10 @@ def _general_protection(match: re.Match[str], body: Body) -> Name:
     return _fault(body, "general protection fault", kind)
 
 
-@report("divide", r"divide[ _]error: [0-9a-f]{0,4}|Oops: divide error|Division by zero in kernel|Oops - divide")
+@report(
+    "divide",
+    r"divide[ _]error: [0-9a-f]{0,4}|Oops: divide error|Division by zero in kernel|Oops - divide",
+)
 def _divide(match: re.Match[str], body: Body) -> Name:
     return _fault(body, "divide error", Kind.DIVIDE_ERROR)
 
@@ -113,7 +119,8 @@ def _divide(match: re.Match[str], body: Body) -> Name:
 @report(
     "double-fault",
     # arch/x86/kernel/traps.c exc_double_fault, doublefault_32.c
-    r"PANIC: double fault|^(?:Oops: )?double fault: [0-9a-f]{4}|Double fault: [0-9a-f]|BUG: double fault",
+    r"PANIC: double fault|^(?:Oops: )?double fault: [0-9a-f]{4}|Double fault: [0-9a-f]"
+    r"|BUG: double fault",
     detail_of=("stack-overflow", "double-fault"),
 )
 def _double_fault(match: re.Match[str], body: Body) -> Name:
@@ -130,14 +137,20 @@ def _double_fault(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "stack-overflow",
-    r"BUG: (?:TASK |\w+ )?stack guard page was hit at|kernel stack overflow \(|Insufficient stack space to handle exception"
-    r"|Kernel stack overflow in process|Thread overran stack, or stack corrupted|BUG: stack overflow|do_IRQ: stack overflow"
+    r"BUG: (?:TASK |\w+ )?stack guard page was hit at|kernel stack overflow \("
+    r"|Insufficient stack space to handle exception"
+    r"|Kernel stack overflow in process|Thread overran stack, or stack corrupted"
+    r"|BUG: stack overflow|do_IRQ: stack overflow"
     r"|kernel stack overflow, low stack|Kernel stack overflow\.",
     detail_of=("stack-overflow", "page-fault", "double-fault"),
 )
 def _stack_overflow(match: re.Match[str], body: Body) -> Name:
     """The innermost function is chance: who began what recursed is the same every time."""
-    title = "BUG: stack guard page was hit" if "guard page" in body.head.text else "kernel stack overflow"
+    title = (
+        "BUG: stack guard page was hit"
+        if "guard page" in body.head.text
+        else "kernel stack overflow"
+    )
     name = _fault(body, title, Kind.STACK_OVERFLOW, "PANIC: double fault")
     function = stall(stack(body)) if body.has_trace else None
     return Name(
@@ -156,7 +169,8 @@ def _stack_segment(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "control-flow",
-    r"CFI failure (?:at|\()|Missing ENDBR: |traps: Missing ENDBR|Oops: control protection|Unexpected #CP",
+    r"CFI failure (?:at|\()|Missing ENDBR: |traps: Missing ENDBR|Oops: control protection"
+    r"|Unexpected #CP",
 )
 def _control_flow(match: re.Match[str], body: Body) -> Name:
     said = re.search(r"(?:at|ENDBR:) (?:\[<\w+>\] )?([A-Za-z_][\w.]*)\+0x", body.head.text)
@@ -167,7 +181,8 @@ def _control_flow(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "invalid-opcode",
-    r"invalid opcode: [0-9a-f]{4}|Oops: invalid opcode|Oops - undefined instruction|illegal operation: [0-9a-f]{4} ilc"
+    r"invalid opcode: [0-9a-f]{4}|Oops: invalid opcode|Oops - undefined instruction"
+    r"|illegal operation: [0-9a-f]{4} ilc"
     r"|Oops - illegal instruction|Reserved instruction in kernel code",
     detail_of=("bug", "control-flow", "list", "usercopy", "slab"),
 )
@@ -177,12 +192,17 @@ def _invalid_opcode(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "trap",
-    # arch/arm/mm/fault.c, arch/arm/mm/alignment.c; arch/x86/kernel/traps.c; s390, mips, alpha, sparc
-    r"Unhandled fault: (?P<fault>[^(]+?) \(0x|Alignment trap: (?!.*user)|Unhandled prefetch abort: |Bad mode in (?P<mode>.+?) handler"
-    r"|Unhandled kernel unaligned access|Kernel bug detected|Break instruction in kernel code|Trap instruction in kernel code"
-    r"|addressing exception: [0-9a-f]{4} ilc|(?:protection|specification|data|operand|monitor event) exception: [0-9a-f]{4} ilc"
-    r"|(?:int3|alignment check|segment not present|invalid TSS|coprocessor segment overrun|bounds|simd exception|overflow|SIMD): 0000 \[#\d"
-    r"|(?:fixed point divide exception|translation specification exception): [0-9a-f]{4} ilc|SError Interrupt on CPU"
+    # arch/arm/mm/fault.c, alignment.c; arch/x86/kernel/traps.c; s390, mips, alpha, sparc
+    r"Unhandled fault: (?P<fault>[^(]+?) \(0x|Alignment trap: (?!.*user)"
+    r"|Unhandled prefetch abort: |Bad mode in (?P<mode>.+?) handler"
+    r"|Unhandled kernel unaligned access|Kernel bug detected|Break instruction in kernel code"
+    r"|Trap instruction in kernel code"
+    r"|addressing exception: [0-9a-f]{4} ilc|(?:protection|specification|data|operand"
+    r"|monitor event) exception: [0-9a-f]{4} ilc"
+    r"|(?:int3|alignment check|segment not present|invalid TSS|coprocessor segment overrun"
+    r"|bounds|simd exception|overflow|SIMD): 0000 \[#\d"
+    r"|(?:fixed point divide exception|translation specification exception): [0-9a-f]{4} ilc"
+    r"|SError Interrupt on CPU"
     r"|Machine check in kernel mode|Unable to handle kernel",
 )
 def _trap(match: re.Match[str], body: Body) -> Name:
@@ -209,7 +229,17 @@ def _trap(match: re.Match[str], body: Body) -> Name:
     "internal-error",
     # arch/arm/kernel/traps.c, arch/arm64/kernel/traps.c: __die
     r"Internal error: (?P<what>[^:\[]+?)(?:: [0-9a-f]+)?(?: \[#(?P<n>\d+)\])",
-    detail_of=("page-fault", "bug", "trap", "stack-overflow", "undefined", "list", "usercopy", "slab", "control-flow"),
+    detail_of=(
+        "page-fault",
+        "bug",
+        "trap",
+        "stack-overflow",
+        "undefined",
+        "list",
+        "usercopy",
+        "slab",
+        "control-flow",
+    ),
 )
 def _internal_error(match: re.Match[str], body: Body) -> Name:
     what = match["what"].strip()
@@ -225,13 +255,28 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "oops",
-    # __die of x86 (`Oops: 0002 [#1] SMP`), powerpc (`Oops: Kernel access of bad area, sig: 11 [#1]`),
+    # __die of x86 (`Oops: 0002 [#1] SMP`), powerpc (`Oops: Kernel access of bad area, sig: 11`),
     # s390, mips, riscv (`Oops [#1]`), loongarch
-    r"\bOops: (?P<what>[^\[]{1,80}?)\[#(?P<n>\d+)\]|\bOops(?P<bare> - [\w ]+|\[#\d+\]| )?\[?#\d+\]|^Oops: [0-9a-f]{4,16}\b",
-    detail_of=(
-        "page-fault general-protection bug double-fault stack-overflow trap invalid-opcode sysrq slab list usercopy control-flow "
-        "machine-check divide internal-error undefined"
-    ).split(),
+    r"\bOops: (?P<what>[^\[]{1,80}?)\[#(?P<n>\d+)\]|\bOops(?P<bare> - [\w ]+|\[#\d+\]"
+    r"| )?\[?#\d+\]|^Oops: [0-9a-f]{4,16}\b",
+    detail_of=[
+        "page-fault",
+        "general-protection",
+        "bug",
+        "double-fault",
+        "stack-overflow",
+        "trap",
+        "invalid-opcode",
+        "sysrq",
+        "slab",
+        "list",
+        "usercopy",
+        "control-flow",
+        "machine-check",
+        "divide",
+        "internal-error",
+        "undefined",
+    ],
 )
 def _oops(match: re.Match[str], body: Body) -> Name:
     groups = match.groupdict()
@@ -268,7 +313,10 @@ def _head_lost(body: Body, title: str) -> Name:
     return Name(kind=kind, title=name, trigger=Trigger.OOPS)
 
 
-@report("exec-fault", r"kernel tried to execute (?:NX-protected|user) page|unable to execute userspace code")
+@report(
+    "exec-fault",
+    r"kernel tried to execute (?:NX-protected|user) page|unable to execute userspace code",
+)
 def _exec_head_lost(match: re.Match[str], body: Body) -> Name:
     function = at_instruction(body) or on_stack(body)
     return Name(

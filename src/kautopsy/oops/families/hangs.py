@@ -10,12 +10,32 @@ from kautopsy.oops.families.base import Name, at_instruction, in_function, repor
 from kautopsy.oops.titles import hung, plain, stall
 
 _TICK = skip(
-    "apic_timer_interrupt", "^rcu_", "rcu_(?:sched|preempt|check|dump)", "nmi", "backtrace", "watchdog", "hrtimer", "tick_", "update_process_times",
-    "^irq_", "^__irq", "ipi_", "smp_", "sysvec", "^asm_sysvec", "do_IRQ", "handle_.*irq", "gic_", "^el1_irq", "call_on_irq_stack",
-)  # fmt: skip
+    "apic_timer_interrupt",
+    "^rcu_",
+    "rcu_(?:sched|preempt|check|dump)",
+    "nmi",
+    "backtrace",
+    "watchdog",
+    "hrtimer",
+    "tick_",
+    "update_process_times",
+    "^irq_",
+    "^__irq",
+    "ipi_",
+    "smp_",
+    "sysvec",
+    "^asm_sysvec",
+    "do_IRQ",
+    "handle_.*irq",
+    "gic_",
+    "^el1_irq",
+    "call_on_irq_stack",
+)
 
 
-_REPORTS = re.compile(r"dump_stack|show_stack|backtrace|rcu_dump|sched_show_task|print_cpu_stall|show_regs|nmi_")
+_REPORTS = re.compile(
+    r"dump_stack|show_stack|backtrace|rcu_dump|sched_show_task|print_cpu_stall|show_regs|nmi_"
+)
 
 
 def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str | None]:
@@ -31,7 +51,11 @@ def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str 
         start = 0
         observed = beyond_tick or any(_REPORTS.search(name) for name in names[:4])
         for index, name in enumerate(names if observed else ()):
-            if re.search(r"apic_timer_interrupt$|^el1h?_(?:64_)?irq|timer_interrupt$|^ret_from_intr|common_interrupt$", name):
+            if re.search(
+                r"apic_timer_interrupt$|^el1h?_(?:64_)?irq|timer_interrupt$|^ret_from_intr"
+                r"|common_interrupt$",
+                name,
+            ):
                 start = index + 1
                 break
         best = stall(frames[start:], _TICK)
@@ -64,8 +88,11 @@ def _also(body: Body, title: str, function: str | None) -> tuple[str, ...]:
 
 @report(
     "hard-lockup",
-    r"(?:NMI )?[Ww]atchdog(?:: BUG: | ?:? ?)(?:[Ww]atchdog )?(?:detected|CPU \d+ detected) hard LOCKUP|Watchdog detected hard LOCKUP|BUG: NMI Watchdog detected LOCKUP"
-    r"|NMI Watchdog detected LOCKUP|watchdog: CPU \d+ (?:detected hard LOCKUP|self-detected hard LOCKUP)|Watchdog CPU:\d+ (?:detected )?[Hh]ard LOCKUP",
+    r"(?:NMI )?[Ww]atchdog(?:: BUG: | ?:? ?)(?:[Ww]atchdog )?(?:detected"
+    r"|CPU \d+ detected) hard LOCKUP|Watchdog detected hard LOCKUP"
+    r"|BUG: NMI Watchdog detected LOCKUP"
+    r"|NMI Watchdog detected LOCKUP|watchdog: CPU \d+ (?:detected hard LOCKUP"
+    r"|self-detected hard LOCKUP)|Watchdog CPU:\d+ (?:detected )?[Hh]ard LOCKUP",
     takes_over=("warning",),
 )
 def _hard_lockup(match: re.Match[str], body: Body) -> Name:
@@ -79,7 +106,7 @@ def _hard_lockup(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "rcu-stall",
-    # kernel/rcu/tree_stall.h; `INFO: rcu_sched detected stalls` of kernel/rcutree.c, rcupdate.c before
+    # kernel/rcu/tree_stall.h; kernel/rcutree.c and rcupdate.c before
     r"INFO: rcu\w* (?:self-)?detected(?: expedited)? stalls?\b|INFO: rcu_\w+ detected stall"
     r"|rcu: INFO: Possible timer handling issue",
     detail_of=("rcu-stall",),
@@ -101,7 +128,8 @@ def _rcu_stall(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "hung-task",
-    r"INFO: task .{1,80}?(?: blocked| can't die)[^\n]{0,120}? for (?:more|longer) than \d+ seconds|INFO: task .{1,64}:-?\d+ blocked"
+    r"INFO: task .{1,80}?(?: blocked| can't die)[^\n]{0,120}? for (?:more"
+    r"|longer) than \d+ seconds|INFO: task .{1,64}:-?\d+ blocked"
     # a task may put a newline into its name
     r"|INFO: task [^ \n]{0,32}$",
 )
@@ -142,4 +170,8 @@ def _netdevice(match: re.Match[str], body: Body) -> Name:
 @report("csd-lock", r"csd: Detected non-responsive CSD lock")
 def _csd(match: re.Match[str], body: Body) -> Name:
     function, _ = _looping(body)
-    return Name(kind=Kind.HARD_LOCKUP, title=in_function("csd: non-responsive CSD lock", function), needs_trace=False)
+    return Name(
+        kind=Kind.HARD_LOCKUP,
+        title=in_function("csd: non-responsive CSD lock", function),
+        needs_trace=False,
+    )

@@ -12,8 +12,10 @@ from kautopsy.oops.families.base import Name, report
 @report(
     "machine-check",
     # arch/x86/kernel/cpu/mce/core.c print_mce; arch/powerpc machine_check_exception; s390 mcck
-    r"\[Hardware Error\]: (?:CPU \d+: )?Machine Check(?: Exception)?: ?\S|CPU \d+: Machine Check Exception: "
-    r"|Oops: Machine check, sig|\bMachine check in kernel mode|HARDWARE ERROR\. This is \*NOT\* a software problem"
+    r"\[Hardware Error\]: (?:CPU \d+: )?Machine Check(?: Exception)?: ?\S"
+    r"|CPU \d+: Machine Check Exception: "
+    r"|Oops: Machine check, sig|\bMachine check in kernel mode"
+    r"|HARDWARE ERROR\. This is \*NOT\* a software problem"
     r"|Disabling lock debugging due to machine check",
     detail_of=("machine-check",),
     takes_over=(),
@@ -37,14 +39,17 @@ def _mce(body: Body) -> Name:
     )
 
 
-@report("mce-logged", r"\[Hardware Error\]: Machine check events logged|Machine check events logged")
+@report(
+    "mce-logged", r"\[Hardware Error\]: Machine check events logged|Machine check events logged"
+)
 def _mce_logged(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.MACHINE_CHECK, title="Machine check events logged", needs_trace=False)
 
 
 @report(
     "ghes",
-    r"\{\d+\}\[Hardware Error\]: (?:Hardware error from APEI|event severity: (?:fatal|recoverable))|\[Hardware Error\]: Hardware error from APEI",
+    r"\{\d+\}\[Hardware Error\]: (?:Hardware error from APEI|event severity: (?:fatal"
+    r"|recoverable))|\[Hardware Error\]: Hardware error from APEI",
     detail_of=("ghes", "machine-check"),
 )
 def _ghes(match: re.Match[str], body: Body) -> Name:
@@ -59,7 +64,8 @@ def _ghes(match: re.Match[str], body: Body) -> Name:
 @report(
     "nmi",
     # arch/x86/kernel/nmi.c unknown_nmi_error, pci_serr_error, io_check_error
-    r"NMI received for unknown reason|NMI: PCI system error \(SERR\)|NMI: IOCK error|NMI: Memory parity error"
+    r"NMI received for unknown reason|NMI: PCI system error \(SERR\)|NMI: IOCK error"
+    r"|NMI: Memory parity error"
     r"|Uhhuh\. NMI received",
     detail_of=("nmi",),
 )

@@ -1,7 +1,8 @@
 """Lockdep's reports and the other checks of locks, RCU sections and preemption.
 
-kernel/locking/lockdep.c prints ``WARNING: X`` (``[ INFO: X ]`` before 4.11, ``[ BUG: X ]`` for some),
-then who takes what ``at: FUNCTION``; kernel/locking/spinlock_debug.c, kernel/sched/core.c the rest.
+kernel/locking/lockdep.c prints ``WARNING: X`` (``[ INFO: X ]`` before 4.11, ``[ BUG: X ]`` for
+some), then who takes what ``at: FUNCTION``; the rest comes from
+kernel/locking/spinlock_debug.c and kernel/sched/core.c.
 """
 
 from __future__ import annotations
@@ -21,7 +22,18 @@ from kautopsy.oops.families.base import (
 from kautopsy.oops.titles import first_named, plain
 
 _HEAD = r"(?:WARNING: |\[ ?(?:INFO|BUG|WARNING): |INFO: |BUG: )"
-_RCU = skip("rcu", "kmem", "slab", "kmalloc", "vmalloc", "kcalloc", "kzalloc", "lockdep", "cond_resched", "might")
+_RCU = skip(
+    "rcu",
+    "kmem",
+    "slab",
+    "kmalloc",
+    "vmalloc",
+    "kcalloc",
+    "kzalloc",
+    "lockdep",
+    "cond_resched",
+    "might",
+)
 _LOCKING = skip("stack", "lock", "IRQ", "irq", "^register_lock")
 _PREEMPT = skip("preempt", "dump_stack", "smp_processor_id", "this_cpu")
 _SPIN = skip("spin_", "rwlock", "_lock", "lock_", "raw_")
@@ -80,7 +92,10 @@ def _irq_order(match: re.Match[str], body: Body) -> Name:
     return _lock_report(body, "possible deadlock", "is trying to acquire")
 
 
-@report("lockdep-state", rf"{_HEAD}inconsistent (?:\{{.*\}} )?(?:lock state|-> \{{)|inconsistent \{{[\w-]+\}} -> ")
+@report(
+    "lockdep-state",
+    rf"{_HEAD}inconsistent (?:\{{.*\}} )?(?:lock state|-> \{{)|inconsistent \{{[\w-]+\}} -> ",
+)
 def _state(match: re.Match[str], body: Body) -> Name:
     return _lock_report(body, "inconsistent lock state", " takes")
 
@@ -114,7 +129,8 @@ def _unlock(match: re.Match[str], body: Body) -> Name:
             seen = True
         if seen:
             found = re.search(
-                r"(?:at:|\[<[0-9a-f]*>\])[ \t]*(?:\[<[0-9a-f]*>\])?[ \t]*([A-Za-z_][\w.]*)\+0x", line.text
+                r"(?:at:|\[<[0-9a-f]*>\])[ \t]*(?:\[<[0-9a-f]*>\])?[ \t]*([A-Za-z_][\w.]*)\+0x",
+                line.text,
             )
             if found is not None:
                 where = plain(found[1])
@@ -138,11 +154,17 @@ def _freed(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("lockdep-held", rf"(?P<head>{_HEAD})(?:.*?still has locks held|lock held when returning to user space|lock held at task exit)")
+@report(
+    "lockdep-held",
+    rf"(?P<head>{_HEAD})(?:.*?still has locks held|lock held when returning to user space"
+    rf"|lock held at task exit)",
+)
 def _held(match: re.Match[str], body: Body) -> Name:
     word = "BUG" if "BUG" in match["head"] else "WARNING"
     if "returning" in match.group():
-        where = _taken_at(body, "leaving the kernel with locks still held") or _taken_at(body, "returning")
+        where = _taken_at(body, "leaving the kernel with locks still held") or _taken_at(
+            body, "returning"
+        )
         return Name(
             kind=Kind.LOCK_MISUSE,
             title=in_function(f"{word}: lock held when returning to user space", where),
@@ -168,7 +190,11 @@ def _key(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("lockdep-rcu", rf"(?P<head>{_HEAD})suspicious RCU usage|(?:INFO|WARNING): suspicious rcu_dereference_check\(\) usage")
+@report(
+    "lockdep-rcu",
+    rf"(?P<head>{_HEAD})suspicious RCU usage|(?:INFO"
+    rf"|WARNING): suspicious rcu_dereference_check\(\) usage",
+)
 def _suspicious_rcu(match: re.Match[str], body: Body) -> Name:
     word = "INFO" if "INFO" in match.group() else "WARNING"
     return Name(
@@ -177,19 +203,28 @@ def _suspicious_rcu(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("lockdep-limit", r"BUG: (?P<what>MAX_\w+|MAX_STACK_TRACE_ENTRIES|MAX_LOCK_DEPTH|MAX_LOCKDEP_\w+) too low")
+@report(
+    "lockdep-limit",
+    r"BUG: (?P<what>MAX_\w+|MAX_STACK_TRACE_ENTRIES|MAX_LOCK_DEPTH|MAX_LOCKDEP_\w+) too low",
+)
 def _limit(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.LOCK_MISUSE, title=f"BUG: {match['what']} too low!", needs_trace=False)
 
 
-@report("lockdep-bug", r"BUG: key \S+ (?:not in \.data|has not been registered)|BUG: looking up invalid subclass|BUG: lock .{1,80} (?:not held|already held)")
+@report(
+    "lockdep-bug",
+    r"BUG: key \S+ (?:not in \.data|has not been registered)|BUG: looking up invalid subclass"
+    r"|BUG: lock .{1,80} (?:not held|already held)",
+)
 def _lockdep_bug(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.LOCK_MISUSE, title=in_function("BUG: lockdep", on_stack(body)))
 
 
 @report(
     "spinlock",
-    r"BUG: (?P<lock>spinlock|rwlock|raw_spinlock)[ -](?P<what>lockup suspected|lockup|already unlocked|recursion|bad magic|wrong owner|wrong CPU|cpu recursion|trylock failure on UP|uninitialized)",
+    r"BUG: (?P<lock>spinlock|rwlock|raw_spinlock)[ -](?P<what>lockup suspected|lockup"
+    r"|already unlocked|recursion|bad magic|wrong owner|wrong CPU|cpu recursion"
+    r"|trylock failure on UP|uninitialized)",
 )
 def _spinlock(match: re.Match[str], body: Body) -> Name:
     kind = Kind.SPINLOCK_STUCK if "lockup" in match["what"] else Kind.LOCK_MISUSE
@@ -201,7 +236,8 @@ def _spinlock(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "sleeping",
-    r"BUG: sleeping function called from invalid context at (?P<file>\S+?)(?::\d+)?\s*$|BUG: sleeping function called from invalid context",
+    r"BUG: sleeping function called from invalid context at (?P<file>\S+?)(?::\d+)?\s*$"
+    r"|BUG: sleeping function called from invalid context",
 )
 def _sleeping(match: re.Match[str], body: Body) -> Name:
     function = on_stack(body)
@@ -211,9 +247,23 @@ def _sleeping(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("scheduling", r"BUG: scheduling (?:while|with) (?:atomic|irqs disabled)(?::? (?P<comm>.{1,64}?)/(?P<pid>\d+)/0x)?")
+@report(
+    "scheduling",
+    r"BUG: scheduling (?:while|with) (?:atomic"
+    r"|irqs disabled)(?::? (?P<comm>.{1,64}?)/(?P<pid>\d+)/0x)?",
+)
 def _scheduling(match: re.Match[str], body: Body) -> Name:
-    skipped = skip("sched", "preempt", "_lock", "wait", "mutex", "completion", "_slowpath", "rwsem", "cond_resched")
+    skipped = skip(
+        "sched",
+        "preempt",
+        "_lock",
+        "wait",
+        "mutex",
+        "completion",
+        "_slowpath",
+        "rwsem",
+        "cond_resched",
+    )
     return Name(
         kind=Kind.ATOMIC_SLEEP,
         title=in_function("BUG: scheduling while atomic", on_stack(body, skipped)),
@@ -224,7 +274,9 @@ def _scheduling(match: re.Match[str], body: Body) -> Name:
 def _preemptible(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.LOCK_MISUSE,
-        title=in_function(f"BUG: using {match['what']}() in preemptible code", on_stack(body, _PREEMPT)),
+        title=in_function(
+            f"BUG: using {match['what']}() in preemptible code", on_stack(body, _PREEMPT)
+        ),
     )
 
 
@@ -248,5 +300,7 @@ def _workqueue_leak(match: re.Match[str], body: Body) -> Name:
 def _voluntary(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.ATOMIC_SLEEP,
-        title=in_function("WARNING: context switch in an RCU read-side critical section", on_stack(body, _RCU)),
+        title=in_function(
+            "WARNING: context switch in an RCU read-side critical section", on_stack(body, _RCU)
+        ),
     )

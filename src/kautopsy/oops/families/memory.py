@@ -9,14 +9,31 @@ from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name, in_function, on_stack, report, skip
 from kautopsy.oops.titles import ALLOCATORS
 
-_PAGES = skip("bad_page", "free_page", "free_pages", "prep_new_page", "get_page_from", "free_pcp", "free_hot", "check_new_page", "rmqueue", "__free_", "free_unref", "release_pages", "^free_", "page_expected")
+_PAGES = skip(
+    "bad_page",
+    "free_page",
+    "free_pages",
+    "prep_new_page",
+    "get_page_from",
+    "free_pcp",
+    "free_hot",
+    "check_new_page",
+    "rmqueue",
+    "__free_",
+    "free_unref",
+    "release_pages",
+    "^free_",
+    "page_expected",
+)
 
 
 @report(
     "slab",
     # mm/slub.c slab_bug: `BUG kmalloc-64 (Not tainted): Poison overwritten`; mm/slab.c
-    r"^(?:[^:]{0,40} )?BUG (?P<cache>[\w.:@/\[\]#-]+) ?(?:\((?:Not tainted|Tainted[^)]*)\s*\))?: (?P<what>.{3,80})$"
-    r"|[Ss]lab (?:corruption|error)|BUG: (?P<object>Object already free)|slab: Internal list corruption",
+    r"^(?:[^:]{0,40} )?BUG (?P<cache>[\w.:@/\[\]#-]+) ?(?:\((?:Not tainted"
+    r"|Tainted[^)]*)\s*\))?: (?P<what>.{3,80})$"
+    r"|[Ss]lab (?:corruption|error)|BUG: (?P<object>Object already free)"
+    r"|slab: Internal list corruption",
 )
 def _slab(match: re.Match[str], body: Body) -> Name:
     what = (match["what"] or match["object"] or "slab corruption").strip()
@@ -42,13 +59,19 @@ def _page(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "mm-counters",
-    r"BUG: (?P<what>Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds|pgtables_bytes) on freeing mm)",
+    r"BUG: (?P<what>Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds"
+    r"|pgtables_bytes) on freeing mm)",
 )
 def _counters(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.PAGE_CORRUPTION, title=f"BUG: {match['what']}", needs_trace=False)
 
 
-@report("leak", r"BUG: memory leak|kmemleak: \d+ new suspected memory leaks|unreferenced object 0x[0-9a-f]+ \(size", detail_of=("leak",))
+@report(
+    "leak",
+    r"BUG: memory leak|kmemleak: \d+ new suspected memory leaks"
+    r"|unreferenced object 0x[0-9a-f]+ \(size",
+    detail_of=("leak",),
+)
 def _leak(match: re.Match[str], body: Body) -> Name:
     function = on_stack(body, ALLOCATORS)
     if "new suspected" in match.group():

@@ -1,4 +1,4 @@
-"""``panic()``: the reason it was given says what it is, and whether an earlier report says it better."""
+"""``panic()``: its reason says what it is, and whether an earlier report says it better."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from kautopsy.oops.families.base import Name, at_instruction, in_function, on_st
 from kautopsy.oops.titles import stable, stall
 
 AFTERMATH = (
-    r"Kernel panic - not syncing: ?(?:Fatal exception|.*panic_on_warn set|softlockup: hung tasks|hung_task: blocked tasks|"
-    r"[Hh]ard LOCKUP|.*hard LOCKUP|RCU Stall|Fatal [Mm]achine check|Fatal local machine check|Machine check|Fatal hardware error|"
-    r"Aiee, killing interrupt handler|Attempted to kill (?:init|the idle task)|Oops|.*unhandled context fault|"
-    r"kernel stack overflow|Machine halted|NMI IOCK|NMI: Not continuing|Unrecoverable|Timeout: Not all CPUs|asynchronous SError|"
-    r"(?:panic_on_oops|kernel: )|MCA architectural|UBSAN: panic_on_warn|workqueue: panic_on_stall|Detected machine check|"
-    r"stack-protector: Kernel stack is corrupted in: (?:[0-9a-f]+$)|BAD STACK|Async-stack|sysrq triggered crash)"
+    r"Kernel panic - not syncing: ?(?:Fatal exception|.*panic_on_warn set|softlockup: hung tasks"
+    r"|hung_task: blocked tasks|"
+    r"[Hh]ard LOCKUP|.*hard LOCKUP|RCU Stall|Fatal [Mm]achine check|Fatal local machine check"
+    r"|Machine check|Fatal hardware error|"
+    r"Aiee, killing interrupt handler|Attempted to kill (?:init|the idle task)|Oops"
+    r"|.*unhandled context fault|"
+    r"kernel stack overflow|Machine halted|NMI IOCK|NMI: Not continuing|Unrecoverable"
+    r"|Timeout: Not all CPUs|asynchronous SError|"
+    r"(?:panic_on_oops|kernel: )|MCA architectural|UBSAN: panic_on_warn"
+    r"|workqueue: panic_on_stall|Detected machine check|"
+    r"stack-protector: Kernel stack is corrupted in: (?:[0-9a-f]+$)|BAD STACK|Async-stack"
+    r"|sysrq triggered crash)"
 )
 
 
@@ -46,7 +52,12 @@ def _reason(
 
 _REASONS: tuple[_Reason, ...] = (
     # drivers/tty/sysrq.c since 8341f2f222d7 ("sysrq: Use panic() to force a crash", v4.20)
-    _reason(r"sysrq triggered crash", Kind.OPERATOR_SYSRQ, Trigger.SYSRQ, "sysrq: crash asked for in sysrq_handle_crash"),
+    _reason(
+        r"sysrq triggered crash",
+        Kind.OPERATOR_SYSRQ,
+        Trigger.SYSRQ,
+        "sysrq: crash asked for in sysrq_handle_crash",
+    ),
     # kernel/watchdog.c, kernel/hung_task.c, kernel/rcu/tree_stall.h: the report before it says who
     _reason(r"softlockup: hung tasks", Kind.SOFT_LOCKUP, Trigger.SOFT_LOCKUP, head_lost=True),
     _reason(r"[Hh]ard LOCKUP", Kind.HARD_LOCKUP, Trigger.HARD_LOCKUP),
@@ -55,34 +66,68 @@ _REASONS: tuple[_Reason, ...] = (
     _reason(r"workqueue: panic_on_stall", Kind.WORKQUEUE_STALL, Trigger.WATCHDOG, head_lost=True),
     # mm/oom_kill.c
     _reason(
-        r"Out of memory|System is deadlocked on memory", Kind.OUT_OF_MEMORY, Trigger.OUT_OF_MEMORY, "kernel panic: Out of memory",
+        r"Out of memory|System is deadlocked on memory",
+        Kind.OUT_OF_MEMORY,
+        Trigger.OUT_OF_MEMORY,
+        "kernel panic: Out of memory",
     ),
     # drivers/watchdog/hpwdt.c; arch/x86/kernel/nmi.c
-    _reason(r"An NMI occurred|NMI: (?:IOCK|SERR|PCI)|NMI IOCK|NMI SERR", Kind.HARDWARE_NMI, Trigger.NMI),
+    _reason(
+        r"An NMI occurred|NMI: (?:IOCK|SERR|PCI)|NMI IOCK|NMI SERR", Kind.HARDWARE_NMI, Trigger.NMI
+    ),
     _reason(r"NMI: Not continuing|unknown NMI|NMI button", Kind.OPERATOR_NMI, Trigger.NMI),
     # arch/x86/kernel/cpu/mce/core.c, drivers/acpi/apei/ghes.c
     _reason(
-        r"[Mm]achine [Cc]heck|Timeout: Not all CPUs entered|Fatal hardware error|Uncorrected hardware|MCA",
-        Kind.MACHINE_CHECK, Trigger.MACHINE_CHECK, needs_trace=False,
+        r"[Mm]achine [Cc]heck|Timeout: Not all CPUs entered|Fatal hardware error"
+        r"|Uncorrected hardware|MCA",
+        Kind.MACHINE_CHECK,
+        Trigger.MACHINE_CHECK,
+        needs_trace=False,
     ),
-    _reason(r"[Ss]oftware [Ww]atchdog|watchdog pretimeout|pretimeout event", Kind.WATCHDOG, Trigger.WATCHDOG),
-    # kernel/exit.c, init/main.c, init/do_mounts.c
-    _reason(r"Attempted to kill (?:init|the idle task)", Kind.INIT_DIED, title="kernel panic: Attempted to kill init!"),
-    _reason(r"No (?:working )?init found|Requested init", Kind.INIT_DIED, title="kernel panic: No working init found", needs_trace=False),
-    _reason(r"VFS: Unable to mount root|Unable to mount root|Cannot open root|No filesystem could mount root", Kind.ROOT_MOUNT_FAILURE, needs_trace=False),
     _reason(
-        r"(?:EXT\d|ext\d|XFS|BTRFS|btrfs|FAT|JFS|NILFS|GFS2|OCFS2|F2FS|UBIFS|REISERFS|ReiserFS|UFS)[-\s:(].*|[\w-]+-fs .*panic|.*: panic forced after error",
+        r"[Ss]oftware [Ww]atchdog|watchdog pretimeout|pretimeout event",
+        Kind.WATCHDOG,
+        Trigger.WATCHDOG,
+    ),
+    # kernel/exit.c, init/main.c, init/do_mounts.c
+    _reason(
+        r"Attempted to kill (?:init|the idle task)",
+        Kind.INIT_DIED,
+        title="kernel panic: Attempted to kill init!",
+    ),
+    _reason(
+        r"No (?:working )?init found|Requested init",
+        Kind.INIT_DIED,
+        title="kernel panic: No working init found",
+        needs_trace=False,
+    ),
+    _reason(
+        r"VFS: Unable to mount root|Unable to mount root|Cannot open root"
+        r"|No filesystem could mount root",
+        Kind.ROOT_MOUNT_FAILURE,
+        needs_trace=False,
+    ),
+    _reason(
+        r"(?:EXT\d|ext\d|XFS|BTRFS|btrfs|FAT|JFS|NILFS|GFS2|OCFS2|F2FS|UBIFS|REISERFS|ReiserFS"
+        r"|UFS)[-\s:(].*|[\w-]+-fs .*panic|.*: panic forced after error",
         Kind.FILESYSTEM_PANIC,
     ),
     # kernel/panic.c check_panic_on_warn; the arch's die(): the report before it is lost
     _reason(r"panic_on_warn set", Kind.WARNING, head_lost=True),
     _reason(r"Fatal exception|Aiee, killing|Oops\b", Kind.UNKNOWN, Trigger.OOPS, head_lost=True),
     _reason(r"corrupted stack end", Kind.STACK_OVERFLOW, title="kernel panic: corrupted stack end"),
-    _reason(r"stack-protector", Kind.STACK_OVERFLOW, title="kernel panic: stack is corrupted", needs_trace=False),
+    _reason(
+        r"stack-protector",
+        Kind.STACK_OVERFLOW,
+        title="kernel panic: stack is corrupted",
+        needs_trace=False,
+    ),
     _reason(r"kernel stack overflow|kernel stack is corrupted", Kind.STACK_OVERFLOW),
     _reason(r"scheduling while atomic", Kind.ATOMIC_SLEEP),
-    _reason(r"Couldn't open N_TTY ldisc", Kind.PANIC, title="kernel panic: Couldn't open N_TTY ldisc"),
-)  # fmt: skip
+    _reason(
+        r"Couldn't open N_TTY ldisc", Kind.PANIC, title="kernel panic: Couldn't open N_TTY ldisc"
+    ),
+)
 
 _ENTRY = skip("schedule", "retint_kernel", "preempt_")
 
@@ -96,7 +141,12 @@ _ENTRY = skip("schedule", "retint_kernel", "preempt_")
 def _panic(match: re.Match[str], body: Body) -> Name:
     reason = (match["reason"] or match["old"] or "").strip()
     if not reason:
-        return Name(kind=Kind.PANIC, title="kernel panic", trigger=Trigger.PANIC, corrupted="the reason is missing")
+        return Name(
+            kind=Kind.PANIC,
+            title="kernel panic",
+            trigger=Trigger.PANIC,
+            corrupted="the reason is missing",
+        )
     for known in _REASONS:
         if known.pattern.search(reason):
             return _known(known, reason, body)
@@ -114,8 +164,14 @@ def _known(known: _Reason, reason: str, body: Body) -> Name:
         frames = body.calls()[0].reliable() if body.calls() else []
         title = in_function(title, stall(frames, _ENTRY) or at_instruction(body))
     elif "stack-protector" in reason:
-        said = re.search(r"corrupted in: (?:\[<[0-9a-f]*>\] )?(?P<function>[A-Za-z_][\w.]*)", reason)
-        function = said["function"].split("+")[0].split(".")[0] if said and "0x" not in said["function"][:2] else None
+        said = re.search(
+            r"corrupted in: (?:\[<[0-9a-f]*>\] )?(?P<function>[A-Za-z_][\w.]*)", reason
+        )
+        function = (
+            said["function"].split("+")[0].split(".")[0]
+            if said and "0x" not in said["function"][:2]
+            else None
+        )
         if function is not None and re.fullmatch(r"[0-9a-f]{8,16}", function):
             function = None
         title = in_function(title, function or on_stack(body, skip("stack_chk")))
@@ -129,9 +185,12 @@ def _known(known: _Reason, reason: str, body: Body) -> Name:
     )
 
 
-@report("trusty", r"trusty: panic\b.*?(?:ASSERT FAILED at \(.*?\): (?P<assertion>.+)|\): (?P<reason>.+)|$)")
+@report(
+    "trusty",
+    r"trusty: panic\b.*?(?:ASSERT FAILED at \(.*?\): (?P<assertion>.+)|\): (?P<reason>.+)|$)",
+)
 def _trusty(match: re.Match[str], body: Body) -> Name:
-    """The secure world's own panic, which Android's trusty-log driver prints into the kernel log."""
+    """The secure world's own panic, which Android's trusty-log driver prints."""
     if match["assertion"]:
         title = f"trusty: ASSERT FAILED: {match['assertion'].strip()}"
     else:

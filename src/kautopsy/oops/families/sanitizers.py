@@ -6,18 +6,41 @@ import re
 
 from kautopsy.model.crash import Kind
 from kautopsy.oops.body import Body
-from kautopsy.oops.families.base import FUNCTION, Name, in_function, on_stack, report, said_or_stacked, skip
+from kautopsy.oops.families.base import (
+    FUNCTION,
+    Name,
+    in_function,
+    on_stack,
+    report,
+    said_or_stacked,
+    skip,
+)
 from kautopsy.oops.titles import plain
 
 _ACCESS = re.compile(r"\b(Read|Write|read|write) (?:of size|access|at) ?")
-_FREEING = skip("^_*kmem_", "slab_", "kfree", "vunmap", "vfree", "^_*k?v?free", "mempool_", "^qlink", "cache_free", "poison", "slab")
-_INFOLEAK = skip("^_*copy_", "^instrument_", "^_*copyout", "copy_to_user", "iov_iter", "simple_copy")
+_FREEING = skip(
+    "^_*kmem_",
+    "slab_",
+    "kfree",
+    "vunmap",
+    "vfree",
+    "^_*k?v?free",
+    "mempool_",
+    "^qlink",
+    "cache_free",
+    "poison",
+    "slab",
+)
+_INFOLEAK = skip(
+    "^_*copy_", "^instrument_", "^_*copyout", "copy_to_user", "iov_iter", "simple_copy"
+)
 
 
 @report(
     "kasan",
-    # mm/kasan/report.c print_error_description; before 4.5 `BUG: KASan:`; before 4.10 `KASAN: X on address`
-    r"BUG: KAS(?:AN|an): (?P<what>[\w-]+(?: or [\w-]+)?)(?: in (?P<where>[A-Za-z_.$][\w.$]*)(?:\+0x[0-9a-f]+|$|[ \t]))?",
+    # mm/kasan/report.c print_error_description; before 4.5 `BUG: KASan:`
+    r"BUG: KAS(?:AN|an): (?P<what>[\w-]+(?: or [\w-]+)?)"
+    r"(?: in (?P<where>[A-Za-z_.$][\w.$]*)(?:\+0x[0-9a-f]+|$|[ \t]))?",
 )
 def _kasan(match: re.Match[str], body: Body) -> Name:
     what = match["what"]
@@ -46,7 +69,12 @@ def _kasan(match: re.Match[str], body: Body) -> Name:
     others = (in_function(f"KASAN: {what}", function),)
     if where and plain(where) != function:
         others += (in_function(title, plain(where)),)
-    return Name(kind=Kind.MEMORY_SAFETY, title=in_function(title, function), titles=others, corrupted=corrupted)
+    return Name(
+        kind=Kind.MEMORY_SAFETY,
+        title=in_function(title, function),
+        titles=others,
+        corrupted=corrupted,
+    )
 
 
 @report("kmsan", rf"BUG: KMSAN: (?P<what>[\w-]+) in {FUNCTION}|BUG: KMSAN: (?P<bare>[\w-]+)")
@@ -75,17 +103,20 @@ def _kcsan(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "kfence",
-    rf"BUG: KFENCE: (?P<what>use-after-free (?:read|write)|out-of-bounds (?:read|write)|memory corruption|invalid free|invalid (?:read|write)"
+    rf"BUG: KFENCE: (?P<what>use-after-free (?:read|write)|out-of-bounds (?:read|write)"
+    rf"|memory corruption|invalid free|invalid (?:read|write)"
     rf"|[\w -]+?)(?: \w+)? in {FUNCTION}|BUG: KFENCE: (?P<bare>[\w -]+)",
 )
 def _kfence(match: re.Match[str], body: Body) -> Name:
     what = (match["what"] or match["bare"] or "").strip()
-    freeing = "free" in what and "use-after" not in what or "corruption" in what
+    freeing = ("free" in what and "use-after" not in what) or "corruption" in what
     function = said_or_stacked(match["function"], body, *((_FREEING,) if freeing else ()))
     return Name(kind=Kind.MEMORY_SAFETY, title=in_function(f"KFENCE: {what}", function))
 
 
-@report("ubsan", r"UBSAN: (?P<what>[\w' -]+?) in (?P<file>\S+?)(?::\d+)*\s*$|UBSAN: (?P<bare>[\w' -]+)")
+@report(
+    "ubsan", r"UBSAN: (?P<what>[\w' -]+?) in (?P<file>\S+?)(?::\d+)*\s*$|UBSAN: (?P<bare>[\w' -]+)"
+)
 def _ubsan(match: re.Match[str], body: Body) -> Name:
     what = (match["what"] or match["bare"] or "").strip().lower().replace(" ", "-")
     skipped = skip("ubsan", "^handle_overflow", "overflow$")

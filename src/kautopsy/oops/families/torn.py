@@ -1,4 +1,4 @@
-"""What is left: reports of the kernel that no family knows, and heads of which only a word is left."""
+"""What is left: reports that no family knows, and heads of which only a word remains."""
 
 from __future__ import annotations
 

@@ -1,0 +1,151 @@
+"""Where `oops` gets source lines from: a vmlinux, named or found by the kernel's release."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kautopsy.model.errors import KautopsyError, UsageError
+
+if TYPE_CHECKING:
+    from kautopsy.model.crash import Crash
+    from kautopsy.symbols.source import SourceTree
+    from kautopsy.symbols.symbolise import Symboliser
+
+
+def add_symbols(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where lines come from."""
+    group = parser.add_argument_group("source lines")
+    group.add_argument("--vmlinux", type=Path, metavar="FILE", help="the kernel, with DWARF")
+    group.add_argument(
+        "--modules",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR|FILE",
+        help="where the modules' debugging information is; may be repeated",
+    )
+    group.add_argument(
+        "--debuginfo",
+        choices=("auto", "never"),
+        default="auto",
+        help="auto: without --vmlinux use the one found on this machine by release; never: none",
+    )
+    group.add_argument("--source", type=Path, metavar="DIR", help="show the kernel's source around")
+
+
+def open_lines(arguments: argparse.Namespace) -> Lines:
+    """What the arguments ask for."""
+    if arguments.modules and not arguments.vmlinux:
+        raise UsageError("--modules needs --vmlinux", hint="modules are of one kernel's build")
+    tree = None
+    if arguments.source is not None:
+        from kautopsy.symbols.source import SourceTree
+
+        tree = SourceTree(arguments.source)
+    named = None
+    if arguments.vmlinux is not None:
+        from kautopsy.symbols.symbolise import Symboliser
+
+        named = Symboliser(arguments.vmlinux, arguments.modules)
+    elif arguments.annotate and arguments.debuginfo == "never":
+        raise UsageError("--annotate needs a vmlinux", hint="name it with --vmlinux FILE")
+    return Lines(named, tree, search=arguments.debuginfo == "auto")
+
+
+class Lines:
+    """Gives crashes their lines.
+
+    :param named: of the vmlinux that the user named; it is used for every crash
+    :param tree: sources to show
+    :param search: look for the vmlinux of a crash's release on this machine
+    """
+
+    def __init__(self, named: Symboliser | None, tree: SourceTree | None, *, search: bool) -> None:
+        self._named = named
+        self._tree = tree
+        self._search = search and named is None
+        self._by_release: dict[str, Symboliser | None] = {}
+
+    def symbolise(self, crash: Crash) -> Crash:
+        """``crash`` with the lines that can be had."""
+        symboliser = self._for(crash.release)
+        return crash if symboliser is None else symboliser.crash(crash)
+
+    def notes(self, crash: Crash) -> list[str]:
+        """Why lines are missing, or which of several functions a frame may be in."""
+        symboliser = self._for(crash.release)
+        if symboliser is None:
+            if self._tree is not None:
+                return [f"no vmlinux of {crash.release or 'this release'}: name it with --vmlinux"]
+            return []
+        notes: dict[str, None] = {}
+        for number, frame in enumerate(crash.frames):
+            if frame.file is not None or frame.inline or not frame.reliable:
+                continue
+            found = symboliser.frame(frame, instruction=number == 0)
+            if found.problem is not None:
+                notes[found.problem] = None
+            elif len(found.locations) > 1:
+                places = " or ".join(
+                    f"{place.lines[-1].file}:{place.lines[-1].line}" if place.lines else "?"
+                    for place in found.locations
+                )
+                notes[f"{frame.function} is the name of {len(found.locations)}: {places}"] = None
+        return list(notes)[:8]
+
+    def source(self, crash: Crash) -> list[str]:
+        """The source around the place where it happened."""
+        if self._tree is None:
+            return []
+        from kautopsy.symbols.source import render
+
+        place = crash.instruction
+        if place is None or place.file is None:
+            place = next((f for f in crash.frames if f.file and f.reliable), None)
+        if place is None or place.file is None or place.line is None:
+            return []
+        lines = self._tree.around(place.file, place.line)
+        return render(lines).split("\n") if lines else [f"{place.file} is not in the tree"]
+
+    def annotate(self, texts: Iterable[str], release: str | None) -> Iterator[str]:
+        """``texts`` with lines; without --vmlinux, of the kernel that the text itself names."""
+        from kautopsy.oops.facts import Facts
+        from kautopsy.symbols.lines_annotate import annotate
+
+        if self._named is not None:
+            yield from annotate(texts, self._named)
+            return
+        facts = Facts()
+        waiting: list[str] = []
+        for text in texts:
+            # the frame may stand before the line that names the kernel
+            if "ainted" in text or "Linux version" in text:
+                facts.read(text)
+            waiting.append(text)
+        symboliser = self._for(facts.release or release)
+        yield from waiting if symboliser is None else annotate(waiting, symboliser)
+
+    def _for(self, release: str | None) -> Symboliser | None:
+        if self._named is not None or not self._search or not release:
+            return self._named
+        if release not in self._by_release:
+            self._by_release[release] = _found(release)
+        return self._by_release[release]
+
+
+def _found(release: str) -> Symboliser | None:
+    from kautopsy.symbols.finder.local import find_local
+
+    vmlinux = find_local(None, release)
+    if vmlinux is None:
+        return None
+    from kautopsy.symbols.symbolise import Symboliser
+
+    modules = Path("/usr/lib/debug/lib/modules") / release
+    try:
+        return Symboliser(vmlinux, [modules] if modules.is_dir() else [])
+    except KautopsyError:
+        return None
