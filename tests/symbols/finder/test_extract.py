@@ -1,4 +1,5 @@
 import io
+import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -121,8 +122,6 @@ def test_hostile_names_are_refused(name: str, tmp_path: Path, make_vmlinux: Make
 
 def test_damage_is_named(tmp_path: Path, make_vmlinux: Maker) -> None:
     # Bytes that do not compress, so that the cut is within the file.
-    import random
-
     vmlinux = make_vmlinux(BUILD_ID, RELEASE) + random.Random(1).randbytes(200_000)
     members: dict[str, bytes | str] = {f"./usr/lib/debug/boot/vmlinux-{RELEASE}": vmlinux}
     for cut in (50_000, 150_000):
@@ -132,6 +131,37 @@ def test_damage_is_named(tmp_path: Path, make_vmlinux: Maker) -> None:
         (tmp_path / "odd").write_bytes(content)
         with pytest.raises(UnreadableError):
             extract_kernel(tmp_path / "odd", RELEASE, tmp_path)
+
+
+def test_any_damage_is_named_or_harmless(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    packages = [
+        (next(MIRROR.glob("debuginfo.centos.org/7/**/*.rpm")), "3.10.0-1160.118.1.el7.x86_64"),
+        (next(MIRROR.glob("ddebs.ubuntu.com/pool/main/l/linux/*")), "5.15.0-124-generic"),
+    ]
+    whole = 0
+    for package, release in packages * 150:
+        data = bytearray(package.read_bytes())
+        for _ in range(rng.choice((1, 2, 8, 40))):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        (tmp_path / "package").write_bytes(data)
+        try:
+            extract_kernel(tmp_path / "package", release, tmp_path, modules=("virtio_blk",))
+            whole += 1
+        except UnreadableError:
+            pass
+    # Most of an rpm is its header, which nothing of is needed.
+    assert 0 < whole < 300
+
+
+def test_an_archive_that_names_other_files_reads_none_of_them(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    mtree = f"#mtree\n./usr/lib/debug/boot/vmlinux-{RELEASE} type=file content={secret}\n"
+    (tmp_path / "package").write_text(mtree)
+    with pytest.raises(UnreadableError):
+        extract_kernel(tmp_path / "package", RELEASE, tmp_path)
+    assert not (tmp_path / "vmlinux").exists()
 
 
 def test_no_vmlinux_of_that_release_is_none(tmp_path: Path, make_vmlinux: Maker) -> None:

@@ -8,7 +8,9 @@ on the disk. What is written is named by us: a member's name only decides whethe
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import logging
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -90,14 +92,15 @@ def _members(package: Path) -> Generator[tuple[str, Any], None, None]:
         deb = file.read(8) == b"!<arch>\n"
         file.seek(0)
         libarchive = load_libarchive()
-        with libarchive.stream_reader(file) as outer:
+        # Only the formats that packages are: libarchive knows some (mtree) that name other files.
+        with libarchive.stream_reader(file, format_name="ar" if deb else "cpio") as outer:
             if not deb:
                 yield from _files(outer, package)
                 return
             for entry in outer:
-                if entry.pathname.startswith("data.tar"):
+                if _name(entry).startswith("data.tar"):
                     blocks = _Blocks(entry.get_blocks())
-                    with libarchive.stream_reader(blocks) as inner:
+                    with libarchive.stream_reader(blocks, format_name="tar") as inner:
                         yield from _files(inner, package)
                     return
             raise UnreadableError("has no data.tar", thing=str(package), slug="bad-package")
@@ -105,7 +108,7 @@ def _members(package: Path) -> Generator[tuple[str, Any], None, None]:
 
 def _files(archive: Any, package: Path) -> Iterator[tuple[str, Any]]:
     for entry in archive:
-        name = entry.pathname
+        name = _name(entry)
         parts = name.split("/")
         if ".." in parts or name.startswith("/") or not name.isprintable():
             raise UnreadableError(
@@ -116,6 +119,12 @@ def _files(archive: Any, package: Path) -> Iterator[tuple[str, Any]]:
             )
         if entry.isfile and entry.size:
             yield name.removeprefix("./"), entry
+
+
+def _name(entry: Any) -> str:
+    """The member's name; libarchive's binding gives bytes where they are not UTF-8."""
+    name = entry.pathname
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name or "")
 
 
 def _write(entry: Any, path: Path, package: Path) -> None:
@@ -156,6 +165,7 @@ class _Blocks(io.RawIOBase):
         return size
 
 
+@functools.cache
 def load_libarchive() -> Any:
     """The library's module.
 
@@ -170,6 +180,8 @@ def load_libarchive() -> Any:
             thing="libarchive",
             hint="install libarchive13 (Debian, Ubuntu) or libarchive (Fedora, RHEL, SUSE)",
         ) from None
+    # Its warnings are about damage, which the build-id decides on; stderr is for progress.
+    logging.getLogger("libarchive").addHandler(logging.NullHandler())
     return libarchive
 
 
