@@ -31,7 +31,7 @@ def pictures(story: Timeline) -> Iterator[Node]:
         return
     last = max(m.time for m in moments if m.time is not None)
     first = min(m.time for m in moments if m.time is not None)
-    length = max(last - first, 0.1)
+    length = max(last - first, 0.001)
     for name, width in _WIDTHS.items():
         at = (end - first) / length * (width - _BIN) + _BIN / 2
         late = at > width / 2
@@ -86,7 +86,7 @@ def _bars(moments: tuple[Moment, ...], first: float, length: float, count: int) 
 
 
 def _axis(first: float, end: float, length: float, width: int) -> Iterator[Node]:
-    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
+    steps = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
     step = next((step for step in steps if length / step <= width / 100), 300)
     count = int((end - first) / step)
     for number in range(count, -1, -1):
