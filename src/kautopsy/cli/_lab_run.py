@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kautopsy.cli._output import Progress
+from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.lab.guest import Guest, State
     from kautopsy.lab.kernels import fetch_kernel
 
+    clean_up_on_sigterm()
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     with Progress("kernel") as progress:
         kernel = fetch_kernel(arguments.kernel)

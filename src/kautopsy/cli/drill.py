@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from kautopsy.cli._output import Progress, add_json, print_json
+from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
 
 
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.lab.kernels import GuestKernel
     from kautopsy.report.escape import one_line
     from kautopsy.report.terminal import print_report
+
+    clean_up_on_sigterm()
 
     def config(kernel: GuestKernel) -> GuestConfig:
         return GuestConfig(

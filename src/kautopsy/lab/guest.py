@@ -34,7 +34,7 @@ from kautopsy.lab.errors import (
 from kautopsy.lab.facts import PROBE, GuestFacts, parse_facts
 from kautopsy.lab.initramfs import CAPTURE, VMLINUZ, Contents, build
 from kautopsy.lab.qemu import Accelerator, Hardware, Qemu
-from kautopsy.lab.qmp import QmpClient
+from kautopsy.lab.qmp import QmpClient, QmpError
 from kautopsy.lab.shell import CommandResult, GuestShell
 from kautopsy.lab.sink import make_sink, take_dump
 from kautopsy.lab.tools import fetch_tools
@@ -290,13 +290,18 @@ class Guest:
         )
         self._qemu = Qemu(hardware, self.folder)
         self._stack.callback(self._qemu.kill)
+        self._stack.callback(self._qemu.qmp.close)
         self._console = SerialPort(
             self._qemu.console, news=self._news, log=self.folder / "console.log", tee=self._tee
         )
         self._stack.callback(self._console.close)
         self._port = SerialPort(self._qemu.shell, news=self._news)
         self._stack.callback(self._port.close)
-        self._qmp = self._stack.enter_context(QmpClient(self._qemu.qmp))
+        try:
+            self._qmp = QmpClient(self._qemu.qmp)
+        except QmpError as error:
+            self._qemu.wait(5)  # its last words come before its end
+            raise self._lost(f"QEMU ended at once: {error.what}") from error
         port, console = self._port, self._console
 
         def ready() -> bool:

@@ -87,13 +87,12 @@ class Qemu:
                     # Ctrl-C is for us: we take the guest down in order.
                     start_new_session=True,
                 )
-            try:
-                self.qmp = self._accept(listeners["qmp"])
-                self.console = self._accept(listeners["console"])
-                self.shell = self._accept(listeners["shell"])
-            except BaseException:
-                self.kill()
-                raise
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.kill)
+                self.qmp = undo.enter_context(self._accept(listeners["qmp"]))
+                self.console = undo.enter_context(self._accept(listeners["console"]))
+                self.shell = undo.enter_context(self._accept(listeners["shell"]))
+                undo.pop_all()
         finally:
             for listener in listeners.values():
                 listener.close()
