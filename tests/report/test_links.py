@@ -1,9 +1,14 @@
 """Links to sources: only for files of the kernel's tree, and only where the template leads."""
 
+import msgspec
 import pytest
 
+from kautopsy.model.base import Unreadable
 from kautopsy.model.errors import UsageError
+from kautopsy.report import words
 from kautopsy.report.links import SourceLinks, tree_path
+
+from .samples import deadlock
 
 
 @pytest.mark.parametrize(
@@ -42,3 +47,14 @@ def test_no_template_no_link() -> None:
 def test_templates_that_make_no_sense(template: str) -> None:
     with pytest.raises(UsageError, match="bad-source-url"):
         SourceLinks(template)
+
+
+def test_release_is_that_of_the_kernel_that_died() -> None:
+    report = deadlock()
+    assert words.release(report) == "6.1.0-56-cloud-amd64"
+    assert report.system is not None and report.dump is not None
+    unread = msgspec.structs.replace(report.system, release=Unreadable("gone"))
+    dump = msgspec.structs.replace(report.dump, release="6.1-header")
+    damaged = msgspec.structs.replace(report, system=unread, dump=dump)
+    assert words.release(damaged) == "6.1-header"
+    assert words.release(msgspec.structs.replace(damaged, dump=None, crash=None)) == ""

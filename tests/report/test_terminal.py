@@ -83,10 +83,13 @@ def test_header_is_printed_once_while_a_report_grows() -> None:
     out = io.StringIO()
     printer = ReportPrinter(out)
     printer.show(msgspec.structs.replace(report, crash=None, findings=(), verdict=None))
-    assert "NODENAME" in out.getvalue() and "VERDICT" not in out.getvalue()
+    assert "NODENAME" in out.getvalue() and "BACKTRACE" not in out.getvalue()
+    printer.show(msgspec.structs.replace(report, findings=(), verdict=None))
+    assert "BACKTRACE" in out.getvalue() and "VERDICT" not in out.getvalue()
     printer.show(report)
     printer.finish(report)
-    assert out.getvalue().count("NODENAME") == 1
+    for once in ("NODENAME", "COMMAND", "BACKTRACE", "LAST LINES", "VERDICT"):
+        assert out.getvalue().count(once) == 1
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))

@@ -9,6 +9,7 @@ what is missing.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,9 +149,10 @@ def _report(target: Target, arguments: argparse.Namespace, printer: ReportPrinte
 
 
 def _write_files(report: Report, arguments: argparse.Namespace, links: SourceLinks) -> None:
-    from kautopsy.report import markdown, page
+    from kautopsy.report import markdown, page, words
     from kautopsy.report.save import write
 
+    links = dataclasses.replace(links, release=words.release(report))
     for name, render in ((arguments.html, page.render), (arguments.markdown, markdown.render)):
         if name is None:
             continue

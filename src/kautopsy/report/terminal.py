@@ -41,7 +41,7 @@ def print_report(report: Report, file: TextIO | None = None) -> None:
 
 
 class ReportPrinter:
-    """Prints a report while it grows: the header as soon as it is known, the rest at the end.
+    """Prints a report while it grows: header, then backtrace and log, and the rest at the end.
 
     :param file: defaults to stdout
     :param log_lines: how many lines of the kernel's log to show, around the crash
@@ -59,22 +59,34 @@ class ReportPrinter:
         self._addresses = wide >= _NARROW
         self._log_lines = log_lines
         self._header_shown = False
+        self._crash_in_header = False
+        self._crash_shown = False
 
     def show(self, report: Report) -> None:
         """Print what is already final in a report that is still growing."""
         if not self._header_shown and report.system is not None:
             self._print(_header(report))
             self._header_shown = True
+            self._crash_in_header = report.crash is not None
+        # Where the dump lost its log, one from beside it may yet tell more of the crash.
+        if report.crash is not None and not isinstance(report.log, Unreadable):
+            self._show_crash(report)
+
+    def _show_crash(self, report: Report) -> None:
+        if self._crash_shown:
+            return
+        self._crash_shown = True
+        if not self._header_shown:
+            self._print(_header(report))
+            self._header_shown = True
+        elif not self._crash_in_header:
+            self._print(_rows(words.facts_of_crash(report)))
+        self._print(_crash(report, addresses=self._addresses))
+        self._print(_log(report, self._log_lines))
 
     def finish(self, report: Report) -> None:
         """Print the rest of a complete report."""
-        if self._header_shown:
-            # The crash became known after the rest of the header.
-            self._print(_rows(words.facts_of_crash(report)))
-        else:
-            self._print(_header(report))
-        self._print(_crash(report, addresses=self._addresses))
-        self._print(_log(report, self._log_lines))
+        self._show_crash(report)
         self._print(_cpus(report))
         self._print(_memory(report.memory, self._width))
         self._print(_waits(report, self._width))

@@ -62,6 +62,15 @@ def facts_of_crash(report: Report) -> Iterator[Fact]:
         yield from _crash(report.crash, alone=report.system is None)
 
 
+def release(report: Report) -> str:
+    """What ``uname -r`` gave; empty if unknown."""
+    if report.system is not None and isinstance(report.system.release, str):
+        return report.system.release
+    if report.dump is not None and report.dump.release:
+        return report.dump.release
+    return (report.crash.release if report.crash is not None else None) or ""
+
+
 def symbols(symbols: Symbols) -> str:
     """Where names, types and lines come from."""
     return symbols.vmlinux or _SOURCES[symbols.source]
