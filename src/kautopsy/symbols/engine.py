@@ -19,6 +19,7 @@ from kautopsy.symbols.btf.types import BtfTypes
 from kautopsy.symbols.globals import declared_type, version
 from kautopsy.symbols.index import KernelSymbols
 from kautopsy.symbols.kallsyms import Kallsyms, KallsymsError, Tables, load, vmcoreinfo_symbol
+from kautopsy.symbols.minimal import MinimalTypes
 from kautopsy.symbols.modules import MAX_MODULES, LoadedModules
 from kautopsy.symbols.panic_frame import find_rule, give
 
@@ -174,6 +175,10 @@ def attach(
     if types is not None:
         program.register_type_finder(FINDER, names.find_type, enable_index=-1)
         program.register_object_finder(FINDER, names.find_object, enable_index=-1)
+    else:
+        minimal = MinimalTypes(program, info, symbols)
+        program.register_type_finder(FINDER, minimal.find_type, enable_index=-1)
+        program.register_object_finder(FINDER, minimal.find_object, enable_index=-1)
     main = main_module(program)
     start, end = symbols.address("_text"), symbols.address("_end")
     if start is not None and end is not None and start < end:

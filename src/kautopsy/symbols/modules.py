@@ -112,7 +112,11 @@ def _symbol_table(module: Object) -> Iterator[_Entry]:
     raw = list(layout.iter_unpack(program.read(kallsyms.symtab.value_(), count * layout.size)))
     strings = kallsyms.strtab.value_()
     last = max(fields[0] for fields in raw)
-    text = program.read(strings, last) + program.read_c_string(strings + last, _MAX_NAME) + b"\0"
+    text = (
+        program.read(strings, last)
+        + program.read_c_string(strings + last, max_size=_MAX_NAME)
+        + b"\0"
+    )
     for fields in raw:
         name, info, section = (
             (fields[0], fields[1], fields[3]) if wide else (fields[0], fields[3], fields[5])
