@@ -7,6 +7,7 @@ make ``mirror/`` anew: ``python tests/symbols/finder/record.py``.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shutil
 import struct
@@ -104,6 +105,7 @@ RPMS = (
         "download.opensuse.org/debug/update/leap/15.6/sle/x86_64", "kernel-default-debuginfo",
         "6.4.0", "150600.23.7.3", "6.4.0-150600.23.7-default",
         "usr/lib/modules/{uname}/vmlinux.debug", "w19.zstdio",
+        repodata="download.opensuse.org/debug/update/leap/15.6/sle",
     ),
 )  # fmt: skip
 
@@ -116,6 +118,7 @@ class Ddeb:
     package: str
     version: str
     uname: str
+    suite: str = ""
 
     @property
     def build_id(self) -> str:
@@ -126,7 +129,12 @@ class Ddeb:
 DDEBS = (
     Ddeb(
         "ddebs.ubuntu.com/pool/main/l/linux", "linux-image-unsigned-5.15.0-124-generic-dbgsym",
-        "5.15.0-124.134", "5.15.0-124-generic",
+        "5.15.0-124.134", "5.15.0-124-generic", "jammy-updates",
+    ),
+    Ddeb(
+        "ddebs.ubuntu.com/pool/main/l/linux-hwe-5.15",
+        "linux-image-unsigned-5.15.0-52-generic-dbgsym", "5.15.0-52.58~20.04.1",
+        "5.15.0-52-generic", "focal",
     ),
     Ddeb(
         "ddebs.ubuntu.com/pool/main/l/linux-oem-5.13",
@@ -202,6 +210,16 @@ def build_ddeb(ddeb: Ddeb) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{ddeb.package}_{ddeb.version}_amd64.ddeb"
         run("dpkg-deb", "--root-owner-group", "-Zzstd", "-b", str(root), str(folder / name))
+    if ddeb.suite:
+        body = (folder / name).read_bytes()
+        index = MIRROR / f"ddebs.ubuntu.com/dists/{ddeb.suite}/main/binary-amd64/Packages.gz"
+        index.parent.mkdir(parents=True)
+        stanza = (
+            f"Package: {ddeb.package}\nFilename: {ddeb.folder.partition('/')[2]}/{name}\n"
+            f"SHA256: {hashlib.sha256(body).hexdigest()}\n"
+        )
+        other = stanza.replace(ddeb.version, "0").replace("SHA256: ", "SHA256: 0")
+        index.write_bytes(gzip.compress(f"{other}\n{stanza}\n{other}".encode(), mtime=0))
 
 
 def run(*argv: str) -> None:

@@ -71,9 +71,10 @@ def _fetch(
         (
             "6.4.0-150600.23.7-default",
             "download.opensuse.org/debug/update/leap/15.6/sle/x86_64",
-            "no checksum",
+            "sha256",
         ),
-        ("5.15.0-124-generic", "ddebs.ubuntu.com/pool/main/l/linux", "no checksum"),
+        ("5.15.0-124-generic", "ddebs.ubuntu.com/pool/main/l/linux", "sha256"),
+        ("5.15.0-52-generic", "ddebs.ubuntu.com/pool/main/l/linux-hwe-5.15", "sha256"),
         ("5.13.0-1007-oem", "ddebs.ubuntu.com/pool/main/l/linux-oem-5.13", "no checksum"),
     ],
 )
@@ -104,6 +105,15 @@ def test_another_rebuild_is_refused_with_both_ids(mirror: Server) -> None:
     # Without saying whose, AlmaLinux is asked, refused, and the next has it.
     fetched = _fetch(release, build_id=rocky)
     assert "rockylinux" in fetched.source
+
+
+def test_a_ddeb_that_the_index_does_not_mean_is_refused(mirror: Server) -> None:
+    path = "/ddebs.ubuntu.com/pool/main/l/linux/"
+    (package,) = (MIRROR / path[1:]).iterdir()
+    mirror.answers[path + package.name] = package.read_bytes() + b"\0"
+    fetched = _fetch("5.15.0-124-generic")
+    assert fetched.path is None
+    assert any(hashlib.sha256(package.read_bytes()).hexdigest() in note for note in fetched.notes)
 
 
 def test_modules_come_along(mirror: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import urllib.parse
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from kautopsy.host.debian import DebianPackage, DebianSuite
 from kautopsy.model.errors import KautopsyError
 from kautopsy.symbols.finder import debuginfod
 from kautopsy.symbols.finder.cache import DebuginfoCache
+from kautopsy.symbols.finder.debindex import indexed_checksum
 from kautopsy.symbols.finder.distro.offer import DebianFile, Lead, Listing, PackageFile, Source
 from kautopsy.symbols.finder.elf import identify, kernel_release
 from kautopsy.symbols.finder.extract import extract_kernel
@@ -113,7 +115,8 @@ class Fetcher:
                 yield from self._download(source.url, source.repository)
             case Listing():
                 for url in self._listed(source):
-                    yield from self._download(url, None)
+                    indexes = source.indexes(url.rpartition("/")[2])
+                    yield from self._download(url, source.repository, indexes)
             case DebianFile():
                 yield from self._debian(source)
 
@@ -122,37 +125,47 @@ class Fetcher:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _download(self, url: str, repository: str | None) -> Iterator[tuple[Path, str, str]]:
+    def _download(
+        self, url: str, repository: str | None, indexes: tuple[str, ...] = ()
+    ) -> Iterator[tuple[Path, str, str]]:
         name = url.rpartition("/")[2]
         # One name for each address: the same package of two rebuilds is not the same file.
         path = self._downloads() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
         download(mirrored(url), path, watch=self.stage(name))
-        checked = "no checksum is published"
-        if repository is not None:
-            self.stage(f"index of {repository}")
-            checked = self._check(path, name, repository)
+        checked = self._check(path, url, repository, indexes)
         try:
             yield path, checked, url
         finally:
             path.unlink(missing_ok=True)
 
-    def _check(self, path: Path, name: str, repository: str) -> str:
-        """Compare ``path`` with the repository's index, if there is one; says what came of it."""
-        try:
-            with self.cache.receive("index") as work:
-                checksum = published_checksum(repository, name, work)
-        except KautopsyError as error:
-            if error.slug in _FATAL:
-                raise
-            return f"the repository's index cannot be had ({error.what})"
-        if checksum is None:
-            return "not in the repository's index"
-        verify_checksum(path, checksum, repository + name)
-        return f"{checksum.algorithm} is as in the repository's index"
+    def _check(self, path: Path, url: str, repository: str | None, indexes: tuple[str, ...]) -> str:
+        """Compare ``path`` with what the distribution publishes; says what came of it."""
+        name = url.rpartition("/")[2]
+        said = "no checksum is published"
+        for index in (repository, *indexes):
+            if index is None:
+                continue
+            self.stage(f"index {index}")
+            try:
+                with self.cache.receive("index") as work:
+                    if index == repository:
+                        checksum = published_checksum(index, name, work)
+                    else:
+                        checksum = indexed_checksum(index, name, work)
+            except KautopsyError as error:
+                if error.slug in _FATAL:
+                    raise
+                said = f"the archive's index cannot be had ({error.what})"
+                continue
+            if checksum is not None:
+                verify_checksum(path, checksum, url)
+                return f"{checksum.algorithm} is as in the archive's index"
+            said = "not in the archive's index"
+        return said
 
     def _listed(self, source: Listing) -> list[str]:
         page = get_text(mirrored(source.url))
-        names = sorted(set(re.findall(source.pattern, page.replace("%2B", "+"))), key=_natural)
+        names = sorted(set(re.findall(source.pattern, urllib.parse.unquote(page))), key=_natural)
         if not names:
             raise KautopsyError("lists no such package", thing=source.url, slug="not-there")
         return [source.url + name for name in reversed(names[-_MAX_VERSIONS:])]

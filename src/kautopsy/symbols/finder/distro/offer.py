@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kautopsy.model.base import Noun
@@ -24,10 +25,14 @@ class Listing:
     """A page that lists packages, where a version is not to be known from ``uname -r``.
 
     :param pattern: regular expression of the file names in question; the highest is tried first
+    :param repository: as of a :class:`PackageFile`
+    :param indexes: for a file's name, addresses of the ``Packages.gz`` that may list it
     """
 
     url: str
     pattern: str
+    repository: str | None = None
+    indexes: Callable[[str], tuple[str, ...]] = lambda name: ()
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,14 @@ def leads(release: str, arch: str) -> tuple[Lead, ...]:
     version = f"{match['version']}-{match['build']}"
     title, folders = _product(match)
     # Other architectures' packages lie in trees of their own.
-    public = tuple(f"{_HOST}/{folder}/x86_64/" for folder in folders) if arch == "x86_64" else ()
+    trees = tuple(f"{_HOST}/{folder}/" for folder in folders) if arch == "x86_64" else ()
     pattern = rf"{re.escape(package)}-{re.escape(version)}(?:\.\d+)*\.x86_64\.rpm"
-    files = tuple(Listing(folder, pattern) for folder in public)
+    files = tuple(Listing(f"{tree}x86_64/", pattern, repository=tree) for tree in trees)
     offer = Offer(
         distribution="suse",
         title=title,
         packages=(f"{package}-{version}",),
-        addresses=tuple(f"{folder}{package}-{version}.N.x86_64.rpm" for folder in public),
+        addresses=tuple(f"{file.url}{package}-{version}.N.x86_64.rpm" for file in files),
         commands=(
             f"zypper --plus-content debug search --details --match-exact {package}",
             f"sudo zypper --plus-content debug install {package}={version}.N",

@@ -12,6 +12,21 @@ import re
 from kautopsy.symbols.finder.distro.offer import Lead, Listing, Offer
 
 _POOL = "http://ddebs.ubuntu.com/pool/main/l"
+_DISTS = "http://ddebs.ubuntu.com/dists"
+# A backport's version ends in the release it was made for (~20.04.1); else the series tells.
+_BACKPORT = re.compile(r"~(\d\d\.\d\d)")
+_SUITES = {
+    "4.4": "xenial",
+    "16.04": "xenial",
+    "4.15": "bionic",
+    "18.04": "bionic",
+    "5.4": "focal",
+    "20.04": "focal",
+    "5.15": "jammy",
+    "22.04": "jammy",
+    "6.8": "noble",
+    "24.04": "noble",
+}
 _RELEASE = re.compile(
     r"(?P<version>(?P<series>\d+\.\d+)\.\d+-\d+)-(?P<flavour>generic|lowlatency|server|virtual|aws|"
     r"azure|gcp|gke|gkeop|ibm|kvm|nvidia|oem|oracle|raspi|realtime|azure-fde|xilinx-zynqmp)"
@@ -49,7 +64,17 @@ def leads(release: str, arch: str) -> tuple[Lead, ...]:
         rf"linux-image-(?:unsigned-)?{re.escape(release)}-dbgsym"
         rf"_[0-9A-Za-z.~+-]+_{architecture}\.d?deb"
     )
-    files = tuple(Listing(f"{_POOL}/{source}/", pattern) for source in sources)
+
+    def indexes(name: str) -> tuple[str, ...]:
+        backport = _BACKPORT.search(name)
+        suite = _SUITES.get(backport[1] if backport else series)
+        return tuple(
+            f"{_DISTS}/{suite}{pocket}/main/binary-{architecture}/Packages.gz"
+            for pocket in ("-updates", "")
+            if suite
+        )
+
+    files = tuple(Listing(f"{_POOL}/{source}/", pattern, indexes=indexes) for source in sources)
     archive = "deb http://ddebs.ubuntu.com $(lsb_release -cs)%s main restricted universe multiverse"
     offer = Offer(
         distribution="ubuntu",
