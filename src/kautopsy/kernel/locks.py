@@ -95,7 +95,7 @@ class Locks:
         return tuple(edges)
 
     def name_of(self, lock: int) -> str:
-        """The lock's symbol, ``module``'s included, or its slab cache, or its address."""
+        """The lock's symbol, or slab cache and offset in its object, or its address."""
         try:
             symbol = self.program.symbol(lock)
             if lock - symbol.address < max(symbol.size, 1):
@@ -107,7 +107,7 @@ class Locks:
             info = slab_object_info(self.program, lock)
             if info is not None:
                 name = text(info.slab_cache.name.string_())
-                return f"at +{lock - info.address:#x} of a {name} object"
+                return f"{name}+{lock - info.address:#x}"
         except READ_ERRORS:
             pass
         return f"{lock:#x}"

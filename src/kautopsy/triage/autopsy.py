@@ -7,11 +7,13 @@ from pathlib import Path
 
 import msgspec
 
+from kautopsy.kernel.reading import known, readable
 from kautopsy.kernel.system import system
 from kautopsy.model.base import Unreadable
 from kautopsy.model.report import Report
 from kautopsy.symbols.ladder import open_program
 from kautopsy.triage.detector import investigate
+from kautopsy.triage.picture import backtraces, cpu_states, wait_edges
 from kautopsy.triage.reported import reported, told
 from kautopsy.triage.scene import Scene
 from kautopsy.triage.verdict import weigh
@@ -62,15 +64,26 @@ def autopsy_steps(
     report = msgspec.structs.replace(report, crash=scene.crash)
     yield report
 
-    findings = list(report.findings)
+    report = _with_pictures(report, scene)
+    yield report
+
     for finding in investigate(scene):
-        findings.append(finding)
-        report = msgspec.structs.replace(report, findings=tuple(findings))
+        report = msgspec.structs.replace(report, findings=(*report.findings, finding))
         yield report
     yield msgspec.structs.replace(
         report,
+        backtraces=known(readable(lambda: backtraces(scene, report.findings)), ()),
         verdict=weigh(report.findings, trigger=scene.crash.trigger, reported=scene.crash.kind),
         symbols=msgspec.structs.replace(
-            report.symbols, notes=(*report.symbols.notes, *scene.notes)
+            report.symbols, notes=(*report.symbols.notes, *dict.fromkeys(scene.notes))
         ),
+    )
+
+
+def _with_pictures(report: Report, scene: Scene) -> Report:
+    return msgspec.structs.replace(
+        report,
+        cpus=readable(lambda: cpu_states(scene)),
+        waits=readable(lambda: wait_edges(scene)),
+        memory=scene.memory,
     )

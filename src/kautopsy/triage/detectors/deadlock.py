@@ -84,20 +84,20 @@ def _finding(scene: Scene, graph: Locks, cycle: tuple[Edge, ...], certainty: flo
                 show=f"bt {edge.wait.pid}",
             )
         )
-    roles = [TaskRole(pid=edge.wait.pid, comm=edge.wait.comm, role="deadlocked") for edge in cycle]
+    roles = [TaskRole(pid=edge.wait.pid, comm=edge.wait.comm, role="waiter") for edge in cycle]
     for task in behind[:_MAX_VICTIMS]:
         pid, comm = who(graph.stacks, task)
         roles.append(TaskRole(pid=pid, comm=comm, role="victim"))
     people = " and ".join(f"{edge.wait.comm} (pid {edge.wait.pid})" for edge in cycle)
     if len(cycle) == 1:
         title = f"{people} waits for a {last.wait.kind.value} that it holds itself"
-        how = f"{people} took {names[last.wait.lock]} and asked for it again in {called(blame)}."
+        how = f"{people} took {last.wait.kind.value} {names[last.wait.lock]} and asked for it again in {called(blame)}."
     else:
         title = f"deadlock of {len(cycle)} tasks: {people}"
         how = (
             "Each holds what the next one waits for: "
             + "; ".join(
-                f"{edge.wait.comm} waits for {names[edge.wait.lock]} in "
+                f"{edge.wait.comm} waits for {edge.wait.kind.value} {names[edge.wait.lock]} in "
                 f"{called(sites[edge.wait.task])}"
                 for edge in cycle
             )

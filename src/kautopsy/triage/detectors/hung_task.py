@@ -138,7 +138,7 @@ def _held(
     roles = [TaskRole(pid=pid, comm=comm, role="owner")]
     for task in behind[:_MAX_ROLES]:
         victim_pid, victim = who(graph.stacks, task)
-        roles.append(TaskRole(pid=victim_pid, comm=victim, role="victim"))
+        roles.append(TaskRole(pid=victim_pid, comm=victim, role="waiter"))
     wait = oldest.wait
     return Finding(
         kind=Kind.HUNG_TASK,
@@ -202,7 +202,7 @@ def _alone(scene: Scene, graph: Locks, sleeper: Sleeper, named: dict[int, int]) 
         confidence=round(max(confidence, 0.0), 2),
         severity=Severity.FATAL if confidence >= 0.5 else Severity.WARNING,
         culprit=blame,
-        tasks=(TaskRole(pid=sleeper.pid, comm=sleeper.comm, role="victim"),),
+        tasks=(TaskRole(pid=sleeper.pid, comm=sleeper.comm, role="waiter"),),
         evidence=(
             Evidence(
                 what="state",

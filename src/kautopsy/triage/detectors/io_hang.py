@@ -3,8 +3,8 @@
 blk-mq knows every request a driver was given and has not ended, with the time it began
 (kernel/block.py). A request of many seconds is a disk, a path to it or its driver that does not
 answer. Tasks that wait for it sleep in ``io_schedule()`` and carry ``task_struct.in_iowait``.
-Direct I/O never trips khungtaskd (``blk_io_schedule`` wakes every half timeout), so the requests' age
-counts, not the tasks'.
+Direct I/O never trips khungtaskd (``blk_io_schedule`` wakes every half timeout), so the requests'
+age counts, not the tasks'.
 
 Where a device has no blk-mq (bio-based drivers, network file systems) only the waiting tasks tell,
 and less surely.
@@ -119,8 +119,8 @@ def _no_device(scene: Scene, waiting: list[Sleeper]) -> Finding:
         title=f"{len(waiting)} task(s) wait for I/O, the longest {longest.age / SECOND:.0f} s",
         explanation=(
             f"{longest.comm} (pid {longest.pid}) has slept in io_schedule() for "
-            f"{longest.age / SECOND:.0f} s in {called(where)}. No request of a blk-mq disk explains "
-            "it: the device is bio-based or a network's, or its queue is not in the dump."
+            f"{longest.age / SECOND:.0f} s in {called(where)}. No request of a blk-mq disk "
+            "explains it: the device is bio-based or a network's, or its queue is not in the dump."
         ),
         confidence=0.6 if longest.age >= VERY_OLD else 0.52,
         severity=Severity.FATAL,
