@@ -50,49 +50,64 @@ class Ranking:
     def nearest(
         self, query: Features, limit: int, *, exact: str | None = None, but: str | None = None
     ) -> list[Match]:
-        """The ``limit`` most similar reports, best first; scores are between 0 and 1.
+        """The ``limit`` most similar sources, best first; scores are between 0 and 1.
 
         :param exact: the query's exact key: reports that have it too come first
-        :param but: the id of a report to leave out
+        :param but: the id of a source to leave out
         """
-        size = len(self._corpus)
-        unseen = math.log(size + 1)
-        total = array("d", bytes(8 * size))
-        told = [group for group in Group if query.terms.get(group)]
-        shared: dict[Group, list[tuple[str, float]]] = {}
-        for group in told:
-            postings = self._postings[group]
-            shared[group] = list(_unit(query.terms[group], self._idf[group], unseen))
-            for term, weight in shared[group]:
-                for number, other in postings.get(term, ()):
-                    total[number] += weight * other
-        scale = 1 / max(len(told), 1)
-        order = sorted(
-            (
-                number
-                for number, known in enumerate(self._corpus)
-                if known.id != but and (total[number] > 0 or self._same(known, exact))
-            ),
-            key=lambda number: (
-                not self._same(self._corpus[number], exact),
-                -total[number],
-                self._corpus[number].id,
-            ),
-        )
+        shared = self._weigh(query)
         # A source may hold several crashes; it is named once, by the most similar.
-        best: dict[str, int] = {}
-        for number in order:
+        best: dict[str, tuple[int, float]] = {}
+        for number, score in self._ordered(shared, exact, but):
             if len(best) >= limit:
                 break
-            best.setdefault(self._corpus[number].id, number)
+            best.setdefault(self._corpus[number].id, (number, score))
         return [
-            Match(
-                id=name,
-                score=round(min(total[number] * scale, 1.0), 4),
-                why=tuple(self._why(number, shared, exact)),
-            )
-            for name, number in best.items()
+            Match(id=name, score=round(score, 4), why=tuple(self._why(number, shared, exact)))
+            for name, (number, score) in best.items()
         ]
+
+    def order(
+        self, query: Features, *, exact: str | None = None, but: str | None = None
+    ) -> list[str]:
+        """The ids of all sources with anything in common, best first."""
+        ordered = self._ordered(self._weigh(query), exact, but)
+        return list(dict.fromkeys(self._corpus[number].id for number, _ in ordered))
+
+    def _weigh(self, query: Features) -> dict[Group, list[tuple[str, float]]]:
+        unseen = math.log(len(self._corpus) + 1)
+        return {
+            group: list(_unit(terms, self._idf[group], unseen))
+            for group in Group
+            if (terms := query.terms.get(group))
+        }
+
+    def _ordered(
+        self,
+        query: dict[Group, list[tuple[str, float]]],
+        exact: str | None,
+        but: str | None,
+    ) -> list[tuple[int, float]]:
+        total = array("d", bytes(8 * len(self._corpus)))
+        for group, terms in query.items():
+            postings = self._postings[group]
+            for term, weight in terms:
+                for number, other in postings.get(term, ()):
+                    total[number] += weight * other
+        scale = 1 / max(len(query), 1)
+        found = [
+            (number, min(total[number] * scale, 1.0))
+            for number, known in enumerate(self._corpus)
+            if known.id != but and (total[number] > 0 or self._same(known, exact))
+        ]
+        found.sort(
+            key=lambda pair: (
+                not self._same(self._corpus[pair[0]], exact),
+                -pair[1],
+                self._corpus[pair[0]].id,
+            )
+        )
+        return found
 
     @staticmethod
     def _same(known: Known, exact: str | None) -> bool:

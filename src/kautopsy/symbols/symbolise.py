@@ -186,6 +186,10 @@ class Symboliser:
             instruction = self.frames(instruction, instruction=True)[-1]
         return msgspec.structs.replace(crash, frames=tuple(frames), instruction=instruction)
 
+    def forget(self) -> None:
+        """Drop the lines remembered per address (a long-lived process may want their memory)."""
+        self._cache.clear()
+
     def _at(self, address: int) -> tuple[SourceLine, ...]:
         lines = self._cache.get(address)
         if lines is None:
