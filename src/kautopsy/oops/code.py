@@ -89,7 +89,7 @@ def _decode(
     raw: bytes, mark: int, start: int, machine: Machine, has_mark: bool
 ) -> list[Instruction]:
     try:
-        import capstone
+        import capstone  # type: ignore[import-untyped]
     except ImportError:
         return []
     kinds = {

@@ -51,7 +51,7 @@ SKIPPED: tuple[Skip, ...] = (
         "WARN(), BUG() and their traps: the caller complains",
         r"\w*warn_slowpath\w*|_*warn(?:_printk|_alloc\w*)?|report_bug|_*report_bug\w*|fixup_bug"
         r"|handle_bug|\w*bug_handler\w*",
-        r"(?:do_)?invalid_op|\w*stack_chk_fail\w*|_*fortify\w*|_*ubsan\w*|handle_overflow"
+        r"(?:do_)?invalid_op|\w*assfail|\w+_assertfail|\w*stack_chk_fail\w*|_*fortify\w*|_*ubsan\w*|handle_overflow"
         r"|cfi_\w+|_*schedule_bug|bug_at",
         r"usercopy_\w+|_*check_heap_object|_*check_object_size|_*check_object|_*might_(?:fault"
         r"|sleep|resched)\w*|_*cant_\w+",
@@ -154,6 +154,19 @@ SKIPPED: tuple[Skip, ...] = (
         r"kmalloc_\w+|_*do_k[mc]alloc\w*|qlist_\w+|qlink_\w+|_*kmalloc_large\w*|kmemdup\w*"
         r"|_*(?:re)?set_page_owner\w*|mempool_alloc\w*|prep_new_page|_*alloc_percpu\w*"
         r"|pcpu_alloc\w*|fs_reclaim_\w+",
+    ),
+    _skip(
+        "waiting for a completion: its owner freed it",
+        r"_*wait_for_\w*completion\w*|_*wait_for_common\w*|do_wait_for_common|_*complete(?:_all)?",
+    ),
+    _skip(
+        "buffers of the network: the caller asked for room that is not there",
+        r"_*skb_(?:push|pull|put|trim|reserve|(?:over|under)_panic|panic)\w*|pskb_\w+",
+    ),
+    _skip(
+        "formatting of lib/vsprintf.c: the caller gave the arguments",
+        r"va_format|(?:widen|escaped|symbol|resource|mac_address|uuid|clock|device_node|fwnode)_string",
+        r"ip[46]?_\w*string\w*|ip[46]_addr_string|bitmap_\w*string|dentry_name|file_dentry_name|hex_string",
     ),
     _skip(
         "queueing work: the caller owns it",

@@ -97,7 +97,8 @@ def _page_fault(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "general-protection",
-    r"general protection fault(?:, (?:probably|maybe)[^:]*| at [^:]*)?: [0-9a-f]{4}\b"
+    r"general protection fault[^:\n]{0,80}: [0-9a-f]{4} \[#\d"
+    r"|general protection fault(?:, (?:probably|maybe)[^:]*| at [^:]*)?: [0-9a-f]{4}\b"
     r"|(?:Oops: )?general protection fault, (?:probably|maybe|kernel)\b"
     r"|^(?:.* )?general protection fault: *$|(?<!traps: )general protection fault: maybe",
     detail_of=("sysrq",),

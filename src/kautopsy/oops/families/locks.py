@@ -19,7 +19,7 @@ from kautopsy.oops.families.base import (
     report,
     skip,
 )
-from kautopsy.oops.titles import first_named, plain
+from kautopsy.oops.titles import first_named, guilty, is_skipped, plain
 
 _HEAD = r"(?:WARNING: |\[ ?(?:INFO|BUG|WARNING): |INFO: |BUG: )"
 _RCU = skip(
@@ -36,7 +36,7 @@ _RCU = skip(
 )
 _LOCKING = skip("stack", "lock", "IRQ", "irq", "^register_lock")
 _PREEMPT = skip("preempt", "dump_stack", "smp_processor_id", "this_cpu")
-_SPIN = skip("spin_", "rwlock", "_lock", "lock_", "raw_")
+_SPIN = skip("spin_", "rwlock", "_lock", "lock_", "raw_", "rq_lock")
 
 # Wrapped, torn or interleaved bodies must not make a search look through a whole log.
 _WINDOW = 80
@@ -51,7 +51,7 @@ def _taken_at(body: Body, after: str) -> str | None:
             seen = True
         if seen:
             match = re.search(AT_FUNCTION, text)
-            if match is not None:
+            if match is not None and not is_skipped(plain(match["function"])):
                 return plain(match["function"])
     return None
 
@@ -89,6 +89,17 @@ def _inversion(match: re.Match[str], body: Body) -> Name:
     rf"{_HEAD}[A-Z_-]+-safe -> [A-Z_-]+-unsafe lock order detecte",
 )
 def _irq_order(match: re.Match[str], body: Body) -> Name:
+    """The handler in whose interrupt the lock is taken is whom the order must suit."""
+    for trace in body.traces:
+        if "HARDIRQ-irq-safe at" in trace.head:
+            handler = guilty(trace.reliable())
+            name = _lock_report(body, "possible deadlock", "is trying to acquire")
+            return Name(
+                kind=name.kind,
+                title=in_function("possible deadlock", handler),
+                titles=(name.title,),
+                corrupted=name.corrupted,
+            )
     return _lock_report(body, "possible deadlock", "is trying to acquire")
 
 

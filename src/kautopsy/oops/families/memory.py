@@ -7,7 +7,7 @@ import re
 from kautopsy.model.crash import Kind
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name, in_function, on_stack, report, skip
-from kautopsy.oops.titles import ALLOCATORS
+from kautopsy.oops.titles import ALLOCATORS, guilty
 
 _PAGES = skip(
     "bad_page",
@@ -25,6 +25,8 @@ _PAGES = skip(
     "^free_",
     "page_expected",
 )
+
+_PAGE_CACHE = skip("^_*filemap_", "^pagecache_", "folio_alloc", "post_alloc_hook", "get_page_from")
 
 
 @report(
@@ -49,11 +51,15 @@ def _slab(match: re.Match[str], body: Body) -> Name:
 @report("page", r"BUG: Bad page (?P<what>state|map|cache)\b|Bad page state in process")
 def _page(match: re.Match[str], body: Body) -> Name:
     what = match["what"] or "state"
-    function = on_stack(body, _PAGES)
+    finder = on_stack(body, _PAGES)
+    # CONFIG_PAGE_OWNER knows whose the page was, which says more than who came across it.
+    owners = [trace for trace in body.traces if re.match(r"page last allocated", trace.head)]
+    function = guilty(owners[0].reliable(), ALLOCATORS, _PAGE_CACHE) if owners else None
+    function = function or finder
     return Name(
         kind=Kind.PAGE_CORRUPTION,
         title=in_function(f"BUG: Bad page {what}", function),
-        titles=(f"BUG: Bad page {what}",),
+        titles=(f"BUG: Bad page {what}", in_function(f"BUG: Bad page {what}", finder)),
     )
 
 
