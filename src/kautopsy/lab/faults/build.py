@@ -90,8 +90,11 @@ def build_module(kernel: GuestKernel, *, report: Report = lambda what: None) -> 
 
 
 def _build(kernel: GuestKernel, root: Path, result: Path) -> None:
-    # Not where kbuild would look for it: of resolve_btfids, which it then wants, Debian has none.
-    vmlinux = root / "build/vmlinux"
+    headers = f"/usr/src/linux-headers-{kernel.release}"
+    # kbuild writes a module's BTF if it finds the kernel's (Debian 14 ships it, as vmlinux), with
+    # resolve_btfids, which Debian has since 6.12. Before, pahole alone has to do.
+    kbuild_can = (root / headers[1:] / "tools/bpf/resolve_btfids/resolve_btfids").is_file()
+    vmlinux = root / (headers[1:] if kbuild_can else "build") / "vmlinux"
     if not vmlinux.is_file():
         _extract_vmlinux(kernel.vmlinuz, vmlinux, root)
     # The same place for every build: BUG() and WARN() say where their source was compiled.
@@ -102,11 +105,11 @@ def _build(kernel: GuestKernel, root: Path, result: Path) -> None:
         for file, text in sources().items():
             (work / file).write_bytes(text)
         inside = f"/build/{work.name}"
-        headers = f"/usr/src/linux-headers-{kernel.release}"
         jobs = f"-j{min(4, os.cpu_count() or 1)}"
         _run_inside(root, ["make", "-s", jobs, "-C", headers, f"M={inside}", "modules"])
         built = f"{inside}/{result.name}"
-        _run_inside(root, ["pahole", "-J", "--btf_base", "/build/vmlinux", built])
+        if not kbuild_can:
+            _run_inside(root, ["pahole", "-J", "--btf_base", "/build/vmlinux", built])
         shutil.copyfile(work / result.name, final / f"{MODULE_NAME}.debug")
         # As a distribution ships its modules: types and symbols, but no DWARF.
         _run_inside(root, [f"{_TRIPLET}-strip", "--strip-debug", built])

@@ -94,19 +94,20 @@ def play(
     vmcore, console = out / "vmcore", out / "console.log"
     started = time.monotonic()
     with Guest(config, tee=tee) as guest:
-        report(f"boot {kernel.release}")
-        guest.transition(State.ARMED)
-        guest.insmod(_PATH)
-        guest.run(_preparation(scene, trigger))
-        report(f"play {scene.name}")
         try:
+            report(f"boot {kernel.release}")
+            guest.transition(State.ARMED)
+            guest.insmod(_PATH)
+            guest.run(_preparation(scene, trigger))
+            report(f"play {scene.name}")
             _provoke(guest, scene, trigger)
             report("save the dump")
             guest.transition(State.CAPTURED)
             if not guest.take_dump(vmcore):
                 raise GuestLostError("it left no dump", thing=scene.name)
         finally:
-            shutil.copyfile(guest.folder / "console.log", console)
+            if (log := guest.folder / "console.log").exists():
+                shutil.copyfile(log, console)
     played = Played(
         scene=scene,
         kernel=series,

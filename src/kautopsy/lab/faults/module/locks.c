@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Tasks sleep, each waiting for what another will never give. */
+#include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/kernel.h>
@@ -50,17 +51,27 @@ static int make_volumes(void)
 	return left && right ? 0 : -ENOMEM;
 }
 
-/* Long enough for every thread of a scene to have taken its first lock. */
-static void take_your_time(void)
+/* Nobody goes for a second lock before @expected threads have their first. */
+static atomic_t arrived = ATOMIC_INIT(0);
+
+static void meet(int expected)
 {
-	msleep(300);
+	atomic_inc(&arrived);
+	while (atomic_read(&arrived) < expected)
+		msleep(20);
+}
+
+/* Long enough for whoever comes first to have come. */
+static void come_later(void)
+{
+	msleep(1000);
 }
 
 /* abba-mutex: two volumes, copied in both directions at once */
 static kept void volume_copy(struct volume *from, struct volume *to)
 {
 	mutex_lock(&from->lock);
-	take_your_time();
+	meet(2);
 	mutex_lock(&to->lock);
 	mutex_unlock(&to->lock);
 	mutex_unlock(&from->lock);
@@ -82,7 +93,7 @@ static int abba_mutex(void)
 static kept void volume_resize(struct volume *volume)
 {
 	mutex_lock(&volume->lock);
-	take_your_time();
+	meet(2);
 	down_write(&volume->tree);
 	up_write(&volume->tree);
 	mutex_unlock(&volume->lock);
@@ -91,7 +102,7 @@ static kept void volume_resize(struct volume *volume)
 static kept void volume_snapshot(struct volume *volume)
 {
 	down_write(&volume->tree);
-	take_your_time();
+	meet(2);
 	mutex_lock(&volume->lock);
 	mutex_unlock(&volume->lock);
 	up_write(&volume->tree);
@@ -119,7 +130,7 @@ static int abba_mutex_rwsem(void)
 static kept void catalog_list(void)
 {
 	down_read(&catalog_sem);
-	take_your_time();
+	meet(2);
 	mutex_lock(&registry_lock);
 	mutex_unlock(&registry_lock);
 	up_read(&catalog_sem);
@@ -128,7 +139,7 @@ static kept void catalog_list(void)
 static kept void catalog_insert(void)
 {
 	mutex_lock(&registry_lock);
-	take_your_time();
+	meet(2);
 	down_write(&catalog_sem);
 	up_write(&catalog_sem);
 	mutex_unlock(&registry_lock);
@@ -158,7 +169,7 @@ static struct mutex forks[3];
 static kept void dine(long seat)
 {
 	mutex_lock(&forks[seat]);
-	take_your_time();
+	meet(3);
 	mutex_lock(&forks[(seat + 1) % 3]);
 	mutex_unlock(&forks[(seat + 1) % 3]);
 	mutex_unlock(&forks[seat]);
@@ -212,7 +223,7 @@ static int self_mutex(void)
 static kept void clock_adjust(void)
 {
 	rt_mutex_lock(&clock_lock);
-	take_your_time();
+	meet(2);
 	mutex_lock(&registry_lock);
 	mutex_unlock(&registry_lock);
 	rt_mutex_unlock(&clock_lock);
@@ -221,7 +232,7 @@ static kept void clock_adjust(void)
 static kept void clock_register(void)
 {
 	mutex_lock(&registry_lock);
-	take_your_time();
+	meet(2);
 	rt_mutex_lock(&clock_lock);
 	rt_mutex_unlock(&clock_lock);
 	mutex_unlock(&registry_lock);
@@ -267,7 +278,7 @@ static int remote_query(void *unused)
 
 static int registry_reader(void *unused)
 {
-	take_your_time();
+	come_later();
 	registry_read();
 	return 0;
 }
@@ -323,7 +334,7 @@ static int rebuilder(void *unused)
 
 static int searcher(void *unused)
 {
-	take_your_time();
+	come_later();
 	catalog_search();
 	return 0;
 }
@@ -344,7 +355,6 @@ static kept void slot_take(void)
 static int taker(void *unused)
 {
 	slot_take();
-	take_your_time();
 	return 0;
 }
 
@@ -370,7 +380,6 @@ static int completion_lost(void)
 static kept void upload_flush(void)
 {
 	mutex_lock(&registry_lock);
-	take_your_time();
 	wait_for_completion(&upload_done);
 	mutex_unlock(&registry_lock);
 }
@@ -390,7 +399,7 @@ static int upload_flusher(void *unused)
 
 static int upload_finisher(void *unused)
 {
-	msleep(100);
+	come_later();
 	upload_finish();
 	return 0;
 }

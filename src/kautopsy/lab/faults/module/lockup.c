@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A CPU, or everybody on it, gets nowhere. */
+#include <linux/atomic.h>
 #include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
@@ -172,14 +173,22 @@ static int spinlock_forgotten(void)
 	return 0;
 }
 
-/* ABBA with spinlocks, on two CPUs. */
+/* ABBA with spinlocks, on two CPUs, each of which waits until the other has its first one. */
 static DEFINE_SPINLOCK(route_lock);
 static DEFINE_SPINLOCK(neighbour_lock);
+static atomic_t updaters = ATOMIC_INIT(0);
+
+static void meet_spinning(void)
+{
+	atomic_inc(&updaters);
+	while (atomic_read(&updaters) < 2)
+		cpu_relax();
+}
 
 static kept void route_update(void)
 {
 	spin_lock(&route_lock);
-	mdelay(300);
+	meet_spinning();
 	spin_lock(&neighbour_lock);
 	spin_unlock(&neighbour_lock);
 	spin_unlock(&route_lock);
@@ -188,7 +197,7 @@ static kept void route_update(void)
 static kept void neighbour_update(void)
 {
 	spin_lock(&neighbour_lock);
-	mdelay(300);
+	meet_spinning();
 	spin_lock(&route_lock);
 	spin_unlock(&route_lock);
 	spin_unlock(&neighbour_lock);
@@ -196,12 +205,14 @@ static kept void neighbour_update(void)
 
 static int router(void *unused)
 {
+	msleep(500);
 	route_update();
 	return 0;
 }
 
 static int resolver(void *unused)
 {
+	msleep(500);
 	neighbour_update();
 	return 0;
 }
