@@ -15,6 +15,8 @@ _HEIGHT = 92
 _BASE = 66
 _WIDTHS = {"wide": 1280, "narrow": 340}
 _BIN = 8
+_SHORTEST = 0.001
+"""A log within a millisecond has no course of time to draw."""
 _NOTABLE = 24
 _LINE = 1000
 _CLASSES = {Weight.PLAIN: "plain", Weight.TROUBLE: "trouble", Weight.FATAL: "fatal"}
@@ -31,7 +33,9 @@ def pictures(story: Timeline) -> Iterator[Node]:
         return
     last = max(m.time for m in moments if m.time is not None)
     first = min(m.time for m in moments if m.time is not None)
-    length = max(last - first, 0.001)
+    length = last - first
+    if length < _SHORTEST:
+        return
     for name, width in _WIDTHS.items():
         at = (end - first) / length * (width - _BIN) + _BIN / 2
         late = at > width / 2

@@ -14,12 +14,13 @@ from kautopsy.report.escape import clip, one_line
 from kautopsy.report.page.layers import Layout, components, lay_out
 from kautopsy.report.page.markup import Node, el
 
-_WIDTH = 200.0
+_WIDTH = 228.0
 _HEIGHT = 46.0
 _GAP_X = 28.0
 _GAP_Y = 44.0
 _MARGIN = 12.0
-_CHARACTERS = 24
+_CHARACTERS = 27
+_SMALL_CHARACTERS = 33
 _CROWDS = 2
 """Of the waiters that nobody waits for, so many names are drawn for each lock."""
 _PICTURES = 8
@@ -87,12 +88,11 @@ def _graph(
         name = first.name or (f"{first.address:#x}" if first.address is not None else "")
         kind = words.lock_kind(first.lock, short=True)
         address = f"{first.address:#x}" if first.name and first.address is not None else ""
-        boxes[lock] = _Box(
-            "lock",
-            f"{kind} {name}".strip(),
-            address if owner is not None else "owner unknown",
-            cycle,
-        )
+        title = f"{kind} {name}".strip()
+        subtitle = address if owner is not None else "owner unknown"
+        if len(title) > _CHARACTERS and owner is not None:
+            title, subtitle = kind, name
+        boxes[lock] = _Box("lock", title, subtitle, cycle)
         # Those in a cycle or waited for have a box of their own, the others one for each name.
         crowds: dict[str, list[WaitEdge]] = defaultdict(list)
         for wait in waits:
@@ -239,7 +239,7 @@ def _box(box: _Box, x: float, y: float) -> Node:
             rx=_HEIGHT / 2 if box.shape == "lock" else 7,
         ),
         el("text", _short(title), x=x, y=y + 20, class_="name"),
-        el("text", _short(subtitle, 30), x=x, y=y + 36, class_="sub"),
+        el("text", _short(subtitle, _SMALL_CHARACTERS), x=x, y=y + 36, class_="sub"),
         class_=f"box {box.shape}" + (" cycle" if box.in_cycle else ""),
     )
 
