@@ -165,8 +165,9 @@ def _names(
     # A changed length shifts all that follows; the markers, one in 256 symbols, show it.
     markers = struct.pack(f"{order}{len(starts[::256])}I", *starts[::256])
     wide_markers = struct.pack(f"{order}{len(starts[::256])}Q", *starts[::256])  # before 4.20
-    tail = blob[at : at + 8 + len(wide_markers)]
-    if not (0 <= tail.find(markers) <= 8 or 0 <= tail.find(wide_markers) <= 8):
+    tail = blob[at:]
+    found = tail.find(markers, 0, 8 + len(markers))
+    if found < 0 and tail.find(wide_markers, 0, 8 + len(wide_markers)) < 0:
         raise KallsymsError("the lengths of names do not agree with kallsyms_markers")
     # One pass of str.translate() over everything is several times as fast as joining each name.
     text = codes[:at].tobytes().decode(_UTF_16).translate([*tokens, "\n", ""])
@@ -177,7 +178,31 @@ def _names(
     kinds = "".join([name[0] for name in names])
     if not _KINDS.issuperset(kinds):
         raise KallsymsError("a symbol's type letter is none that nm prints")
-    return [name[1:] for name in names], kinds
+    names = [name[1:] for name in names]
+    if found >= 0:
+        _check_order(names, tail[found + len(markers) :])
+    return names, kinds
+
+
+def _check_order(names: list[str], tail: bytes) -> None:
+    """Hold the names against ``kallsyms_seqs_of_names``, which sorts them (since 6.2).
+
+    Three bytes a name, big-endian, after the markers (60443c88f3a8 "kallsyms: Improve the
+    performance of kallsyms_lookup_name()"). Most damage to a name puts it out of order.
+    """
+    size = 3 * len(names)
+    if not size <= len(tail) < size + 16:
+        return  # no such table
+    seqs = zip(tail[0:size:3], tail[1:size:3], tail[2:size:3], strict=True)
+    try:
+        ordered = [names[high << 16 | middle << 8 | low] for high, middle, low in seqs]
+    except IndexError:
+        raise KallsymsError("kallsyms_seqs_of_names points beyond the names") from None
+    if ordered != sorted(ordered):
+        # Kernels of clang's LTO were sorted without the suffixes that it adds.
+        short = [name.partition(".")[0] for name in ordered]
+        if short != sorted(short):
+            raise KallsymsError("the names are not in the order of kallsyms_seqs_of_names")
 
 
 def _addresses(

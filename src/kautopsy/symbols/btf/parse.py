@@ -244,11 +244,13 @@ def _check(btf: Btf, composites: list[int]) -> None:
         types += members[1::3]
         offsets = members[2::3]
         if offsets:
-            furthest = max(offsets)
-            if info >> 31 and furthest > 0xFFFFFF:
-                furthest = max([offset & 0xFFFFFF for offset in offsets])
-            if furthest > (8 * size if info >> 24 & 0x1F == Kind.STRUCT else 0):
+            in_order = offsets.tolist()
+            if info >> 31:
+                in_order = [offset & 0xFFFFFF for offset in in_order]
+            if in_order[-1] > (8 * size if info >> 24 & 0x1F == Kind.STRUCT else 0):
                 raise BtfError("a member lies outside its structure")
+            if in_order != sorted(in_order):
+                raise BtfError("the members of a structure are not in order")
     starts = _string_starts(btf)
     if not (starts.issuperset(btf.by_name) and starts.issuperset(names)):
         raise BtfError("a name is not the beginning of a string")

@@ -41,6 +41,8 @@ _QUALIFIERS = {
     Kind.VOLATILE: Qualifiers.VOLATILE,
     Kind.RESTRICT: Qualifiers.RESTRICT,
 }
+_SIZED = frozenset({Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.FLOAT})
+_TRANSPARENT = frozenset({Kind.TYPEDEF, Kind.TYPE_TAG, *_QUALIFIERS})
 _INT_SIGNED, _INT_BOOL = 1, 4
 _FWD_UNION = 1 << 31
 _LOWEST_ENUMERATOR = 1 << 16
@@ -168,6 +170,8 @@ class BtfTypes:
         raise BtfError(f"type {type_id} is of kind {kind.name}, which is none of C's")
 
     def _int(self, name: str, size: int, encoding: int) -> Type:
+        if size not in (1, 2, 4, 8, 16):
+            raise BtfError(f"an integer takes {size} bytes")
         if encoding & _INT_BOOL:
             return self.program.bool_type(name, size)
         signed = bool(encoding & _INT_SIGNED)
@@ -222,6 +226,7 @@ class BtfTypes:
         info = words[at + 1]
         raw = words[at + 3 : at + 3 + 3 * (info & 0xFFFF)].tolist()
         union = info >> 24 & 0x1F == Kind.UNION
+        self._check_members(type_id, raw, kind_flag=bool(info >> 31), union=union)
         string = self.btf.string
         made = []
         for i in range(0, len(raw), 3):
@@ -236,6 +241,53 @@ class BtfTypes:
                 )
             )
         return made
+
+    def _check_members(self, type_id: int, raw: list[int], *, kind_flag: bool, union: bool) -> None:
+        """Members do not overlap: a changed type or offset is seen before it is believed.
+
+        :raises BtfError: they do
+        """
+        words, at = self.btf.locate(type_id)
+        ends = [8 * words[at + 2]] * (len(raw) // 3)
+        if not union:
+            ends[:-1] = [offset & 0xFFFFFF if kind_flag else offset for offset in raw[5::3]]
+        for i, end in enumerate(ends):
+            member, offset = raw[3 * i + 1], raw[3 * i + 2]
+            bits = 0
+            if kind_flag:
+                bits, offset = offset >> 24, offset & 0xFFFFFF
+            # Before pahole 1.12 a bit-field is told by its type, an INT of fewer bits than bytes.
+            if offset + (bits or self._bits(member)) > end:
+                raise BtfError(f"members of type {type_id} overlap")
+
+    def _bits(self, type_id: int) -> int:
+        """The size of a type; 0 for what has none."""
+        size = 1
+        for _ in range(_MAX_DEPTH):
+            if not type_id:
+                return 0
+            words, at = self.btf.locate(type_id)
+            kind = words[at + 1] >> 24 & 0x1F
+            if kind == Kind.INT:
+                return size * (words[at + 3] & 0xFF)
+            if kind in _SIZED:
+                return size * 8 * words[at + 2]
+            if kind == Kind.PTR:
+                return size * self._pointer_bits
+            if kind == Kind.ARRAY:
+                size *= words[at + 5]
+                type_id = words[at + 3]
+            elif kind in _TRANSPARENT:
+                type_id = words[at + 2]
+            else:
+                return 0
+        raise BtfError(f"type {type_id} refers to itself")
+
+    @cached_property
+    def _pointer_bits(self) -> int:
+        platform = self.program.platform
+        wide = platform is None or platform.flags & drgn.PlatformFlags.IS_64_BIT
+        return 64 if wide else 32
 
     def _member(
         self, type_id: int, bits: int, *, flexible: bool = True
