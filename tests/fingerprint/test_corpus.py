@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kautopsy.fingerprint.corpus import Reader, read_corpus, read_source
+from kautopsy.fingerprint.corpus_cache import CorpusCache
 from kautopsy.fingerprint.features import Group
 from kautopsy.model.base import to_json
 from kautopsy.model.crash import Crash, Frame, Kind, TextSpan
@@ -69,17 +70,30 @@ def test_only_the_lines_of_a_crash_are_its_own() -> None:
     assert whole.exact == second.exact
 
 
-def test_what_was_read_is_kept_until_the_corpus_changes(tmp_path: Path) -> None:
-    corpus, cache = tmp_path / "logs", tmp_path / "cache"
+def test_what_was_read_is_kept_by_its_content(tmp_path: Path) -> None:
+    corpus, file = tmp_path / "logs", tmp_path / "cache" / "known.sqlite"
     corpus.mkdir()
     (corpus / "a.log").write_text("BUG: a\n")
-    first = read_corpus(corpus, reads(crash("a")), cache=cache)
-    assert read_corpus(corpus, never, cache=cache) == first
-    (corpus / "b.log").write_text("BUG: b\n")
-    assert len(read_corpus(corpus, reads(crash("a")), cache=cache)) == 2
-    for kept in cache.iterdir():
-        kept.write_bytes(b"damaged")
-    assert len(read_corpus(corpus, reads(crash("a")), cache=cache)) == 2
+    with CorpusCache(file) as cache:
+        first = read_corpus(corpus, reads(crash("a")), cache=cache)
+    (corpus / "a.log").rename(tmp_path / "a.log")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "a.log").rename(tmp_path / "moved" / "a.log")
+    with CorpusCache(file) as cache:
+        assert read_corpus(tmp_path / "moved", never, cache=cache) == first
+        # Another name, other contents, another reader: read again.
+        (corpus / "b.log").write_text("BUG: a\n")
+        assert [k.id for k in read_corpus(corpus, reads(crash("a")), cache=cache)] == ["b"]
+    with CorpusCache(file, recipe="newer") as cache, pytest.raises(AssertionError, match="again"):
+        read_corpus(corpus, never, cache=cache)
+
+
+def test_a_cache_that_is_damaged_or_cannot_be_made_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "damaged").write_bytes(b"SQLite format 3\0 no more than this")
+    (tmp_path / "c.jsonl").write_text('{"id": "a", "log": "BUG"}\n')
+    for place in (tmp_path / "damaged", tmp_path / "c.jsonl" / "beneath a file"):
+        with CorpusCache(place) as cache:
+            assert len(read_corpus(tmp_path / "c.jsonl", reads(crash("a")), cache=cache)) == 1
 
 
 @pytest.mark.parametrize(

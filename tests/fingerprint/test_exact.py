@@ -167,8 +167,8 @@ def test_an_nmi_that_hit_the_idle_loop_hit_nobody() -> None:
     way = ("default_do_nmi", "exc_nmi", "end_repeat_nmi")
     idle = ("native_safe_halt", "do_idle", "secondary_startup_64_no_verify")
     text = crash(Kind.HARDWARE_NMI, "panic", "unknown_nmi_error", *way, *idle)
-    idle = ("default_idle", "do_idle", "start_secondary", "secondary_startup_64")
-    dump = crash(Kind.OPERATOR_NMI, "crash_kexec", "nmi_panic", "unknown_nmi_error", *way, *idle)
+    deep = ("default_idle", "do_idle", "start_secondary", "secondary_startup_64")
+    dump = crash(Kind.OPERATOR_NMI, "crash_kexec", "nmi_panic", "unknown_nmi_error", *way, *deep)
     assert fingerprint(text).exact == fingerprint(dump).exact
 
 

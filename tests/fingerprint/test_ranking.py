@@ -28,12 +28,17 @@ CORPUS = Ranking(
 def test_rare_frames_weigh_more_than_common_ones() -> None:
     matches = CORPUS.nearest(known("", "rare", "common").features, 10)
     assert [match.id for match in matches] == ["both", "also common", "common"]
-    # By hand: idf(rare) = ln 4, idf(common) = ln 4/3; the query has the vector of "both" itself,
+    # By hand: idf(rare) = ln 5/1, idf(common) = ln 5/3; the query has the vector of "both" itself,
     # and shares with "common" (whose other term is as rare) the common term alone.
-    rare, common = math.log(4), math.log(4 / 3)
+    rare, common = math.log(5), math.log(5 / 3)
     length = math.hypot(rare, common)
     assert matches[0].score == pytest.approx(1.0)
     assert matches[1].score == pytest.approx((common / length) ** 2, abs=1e-4)
+
+
+def test_a_corpus_of_one_has_something_to_compare() -> None:
+    alone = Ranking([known("alone", "a", "b")])
+    assert alone.nearest(known("", "a", "b").features, 1)[0].score == pytest.approx(1)
 
 
 def test_the_same_exact_key_comes_first_and_says_so() -> None:

@@ -1,22 +1,19 @@
 """Known crashes: a directory of logs and reports, or JSON lines, made ready for ranking.
 
-Reading a log is another room's work: whoever asks hands in the reader. As reading thousands of logs
-takes seconds and asking them takes a fraction of one, what was read is kept in a file beside the
-user's other caches, under a name made of the corpus' path, sizes and times.
+Reading a log is another room's work: whoever asks hands in the reader.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from kautopsy.fingerprint.exact import VERSION, fingerprint
-from kautopsy.fingerprint.features import Features, features
+from kautopsy.fingerprint.corpus_cache import CorpusCache
+from kautopsy.fingerprint.exact import fingerprint
+from kautopsy.fingerprint.features import features
 from kautopsy.fingerprint.ranking import Known
 from kautopsy.model.crash import Crash
 from kautopsy.model.errors import UnreadableError
@@ -24,11 +21,7 @@ from kautopsy.model.errors import UnreadableError
 Reader = Callable[[str], Sequence[Crash]]
 """Console text → the crashes in it, with the lines where they stand."""
 
-_RECIPE = 1
-"""Of the cache's contents; to be raised with whatever changes features or the reader."""
 _MAX_LOG = 64 << 20
-_MAX_KEPT = 8
-"""Corpora in the cache; one that changed leaves its old contents behind."""
 _DUMPS = (b"\x7fELF", b"KDUMP   ", b"makedumpfile\0")
 """How the files begin that lie beside logs in a crash directory and are none."""
 
@@ -46,12 +39,6 @@ class _Document(msgspec.Struct, frozen=True):
 
     crash: Crash | None = None
     crashes: tuple[Crash, ...] = ()
-
-
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    id: str
-    features: Features
-    exact: str | None
 
 
 def known_from_crashes(
@@ -105,92 +92,69 @@ def read_source(raw: bytes, name: str, read: Reader, *, only_first: bool = False
     return known_from_crashes(name, read(text), text, only_first=only_first)
 
 
-def read_corpus(path: Path, read: Reader, *, cache: Path | None = None) -> list[Known]:
+def read_corpus(path: Path, read: Reader, *, cache: CorpusCache | None = None) -> list[Known]:
     """Every report in ``path``.
 
     :param path: a directory of logs and JSON documents (the id of one is its file's stem), or a
         file of JSON lines with ``id`` and ``log`` or ``crash``
-    :param cache: a directory to keep what was read
+    :param cache: remembers what was read; the caller closes it
     :raises UnreadableError: no such corpus, an empty one, or a line that is not as described
     """
-    files = _files(path)
-    kept = cache / f"{_signature(path, files)}.msgpack" if cache is not None else None
-    known = _recall(kept) if kept is not None else None
-    if known is None:
-        known = list(_from_directory(files, read) if path.is_dir() else _from_lines(path, read))
-        if kept is not None and known:
-            # A cache that cannot be written costs time, no more.
-            with contextlib.suppress(OSError):
-                _keep(kept, known)
+    cache = cache or CorpusCache(None)
+    sources = _from_directory(path, read) if path.is_dir() else _from_lines(path, read)
+    known: list[Known] = []
+    for name, raw, reading in sources:
+        key = cache.key(name, raw)
+        found = cache.recall(key)
+        if found is None:
+            found = reading()
+            cache.keep(key, found)
+        known.extend(found)
     if not known:
         raise UnreadableError("no report in it", thing=str(path), slug="empty-corpus")
     return known
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(
-            file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
-        )
-    if not path.is_file():
-        raise UnreadableError("no such file or directory", thing=str(path), slug="no-corpus")
-    return [path]
+_Source = tuple[str, bytes, Callable[[], list[Known]]]
+"""A source's name (its line's are in the line), its bytes, and how to read them."""
 
 
-def _from_directory(files: list[Path], read: Reader) -> Iterator[Known]:
-    for file in files:
+def _from_directory(folder: Path, read: Reader) -> Iterator[_Source]:
+    for file in sorted(folder.rglob("*")):
+        if file.name.startswith(".") or not file.is_file():
+            continue
         with file.open("rb") as stream:
             raw = stream.read(_MAX_LOG)
-        if raw.startswith(_DUMPS):
-            continue
-        try:
-            yield from read_source(raw, file.stem, read)
-        except UnreadableError as error:
-            raise UnreadableError(error.what, thing=str(file), slug=error.slug) from error
+        if not raw.startswith(_DUMPS):
+            yield file.stem, raw, partial(_read_file, file, raw, read)
 
 
-def _from_lines(path: Path, read: Reader) -> Iterator[Known]:
-    decoder = msgspec.json.Decoder(_Row)
+def _read_file(file: Path, raw: bytes, read: Reader) -> list[Known]:
+    try:
+        return read_source(raw, file.stem, read)
+    except UnreadableError as error:
+        raise UnreadableError(error.what, thing=str(file), slug=error.slug) from error
+
+
+def _from_lines(path: Path, read: Reader) -> Iterator[_Source]:
+    if not path.is_file():
+        raise UnreadableError("no such file or directory", thing=str(path), slug="no-corpus")
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                row = decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise UnreadableError(
-                    f"line {number} is not a report: {error}",
-                    thing=str(path),
-                    slug="bad-corpus",
-                    hint="JSON lines with id and log or crash are wanted, or a directory",
-                ) from error
-            text = row.log or ""
-            crashes = [row.crash] if row.crash is not None else read(text)
-            yield from known_from_crashes(str(row.id), crashes, text)
+            if line.strip():
+                yield "", line, partial(_read_line, path, number, line, read)
 
 
-def _signature(path: Path, files: list[Path]) -> str:
-    digest = hashlib.sha256(f"{_RECIPE} {VERSION} {path.resolve()}\n".encode())
-    for file in files:
-        about = file.stat()
-        digest.update(f"{file}\0{about.st_size}\0{about.st_mtime_ns}\n".encode(errors="replace"))
-    return digest.hexdigest()[:32]
-
-
-def _recall(kept: Path) -> list[Known] | None:
+def _read_line(path: Path, number: int, line: bytes, read: Reader) -> list[Known]:
     try:
-        rows = msgspec.msgpack.decode(kept.read_bytes(), type=list[_Kept])
-    except (OSError, msgspec.DecodeError):
-        return None
-    return [Known(row.id, row.features, row.exact) for row in rows]
-
-
-def _keep(kept: Path, known: Sequence[Known]) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    raw = msgspec.msgpack.encode([_Kept(k.id, k.features, k.exact) for k in known])
-    with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as stream:
-        stream.write(raw)
-    Path(stream.name).replace(kept)
-    others = sorted(kept.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in others[_MAX_KEPT:]:
-        old.unlink()
+        row = msgspec.json.decode(line, type=_Row)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError(
+            f"line {number} is not a report: {error}",
+            thing=str(path),
+            slug="bad-corpus",
+            hint="JSON lines with id and log or crash are wanted, or a directory",
+        ) from error
+    text = row.log or ""
+    crashes = [row.crash] if row.crash is not None else read(text)
+    return known_from_crashes(str(row.id), crashes, text)

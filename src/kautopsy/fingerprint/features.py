@@ -60,8 +60,8 @@ _NOISE = re.compile(
     r"\s*(?:[RE]?[A-Z]{1,2}\w{0,2}:|R\d\d:|[xr]\d+ ?:|Code:|CR\d|DR\d|PKRU|CPU:"
     r"|Call [Tt]race|</?[A-Z])"
 )
-_RELEASE = re.compile(r"((\d+)\.(\d+)\.\d+(?:-rc\d+)?)[\w.+~-]*")
-_RELEASE_IN_TEXT = re.compile(r"\b(\d+\.\d+\.\d+[\w.+~-]*) #\d")
+_RELEASE = re.compile(r"((\d+)\.(\d+)\.\d+(?:-rc\d+)?)")
+_RELEASE_IN_TEXT = re.compile(r"(?<![\w.])(\d{1,3}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,80}) #\d")
 
 
 def features(crash: Crash | None, text: str = "") -> Features:

@@ -307,10 +307,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+_LONGEST = 512
+"""KSYM_NAME_LEN since 6.1 (128 before): what is longer is no kernel's, and would only take time."""
+
+
 @lru_cache(maxsize=65536)
 def role(function: str) -> Role | None:
     """Why ``function`` (in any spelling) is generic; None if it is not."""
     name = normalise(function)
+    if len(name) > _LONGEST:
+        return None
     for rule in RULES:
         if rule.names.fullmatch(name):
             return rule.role

@@ -12,6 +12,8 @@ from kautopsy.fingerprint.features import Features, Group
 from kautopsy.model.report import Match
 
 _SHOWN = 3
+_WORTH_SAYING = 0.02
+"""Of a group's similarity (0 to 1): below, it is words that nearly every report has."""
 _SAME_KEY = "same exact fingerprint"
 
 
@@ -27,8 +29,8 @@ class Known:
 class Ranking:
     """A corpus, ready to be asked.
 
-    A term that n of N reports have weighs log(N / n). A report's length in a group takes all its
-    terms, but for finding only those that others have too are kept.
+    A term that n of N reports have weighs log((N + 1) / n), so that even what all have counts for
+    something in a small corpus. Each group of a report is a vector of length 1 of such weights.
     """
 
     def __init__(self, corpus: Sequence[Known]) -> None:
@@ -39,7 +41,7 @@ class Ranking:
             counts = Counter[str]()
             for known in corpus:
                 counts.update(known.features.terms.get(group, {}).keys())
-            idf = {term: math.log(len(corpus) / n) for term, n in counts.items()}
+            idf = {term: math.log((len(corpus) + 1) / n) for term, n in counts.items()}
             postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
             for number, known in enumerate(corpus):
                 for term, weight in _unit(known.features.terms.get(group, {}), idf, 0.0):
@@ -127,8 +129,7 @@ class Ranking:
                 ((weight * own[term], term) for term, weight in terms if term in own),
                 key=lambda pair: (-pair[0], pair[1]),
             )
-            weighed = [pair for pair in weighed if pair[0] > 0]
-            if weighed:
+            if sum(weight for weight, _ in weighed) >= _WORTH_SAYING:
                 shown = ", ".join(term for _, term in weighed[:_SHOWN])
                 more = len(weighed) - _SHOWN
                 tail = f" and {more} more" if more > 0 else ""
