@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{kernel.release} {guest.state.name.lower()} in {seconds:.1f} s")
             return ExitCode.OK
         size = os.get_terminal_size()
-        guest.run(f"stty -F /dev/ttyS0 rows {size.lines} cols {size.columns}")
+        if size.lines and size.columns:  # some terminals do not tell
+            guest.run(f"stty -F /dev/ttyS0 rows {size.lines} cols {size.columns}")
         screen.start()
         print(f"\r\n{kernel.release} under {guest.accelerator}; Ctrl-] ends it\r\n", end="")
         guest.console.write(b"\n")

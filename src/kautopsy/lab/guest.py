@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from kautopsy.lab.errors import (
     console_tail,
 )
 from kautopsy.lab.facts import PROBE, GuestFacts, parse_facts
+from kautopsy.lab.folder import guest_folder
 from kautopsy.lab.initramfs import CAPTURE, VMLINUZ, Contents, build
 from kautopsy.lab.qemu import Accelerator, Hardware, Qemu
 from kautopsy.lab.qmp import QmpClient, QmpError
@@ -90,9 +90,7 @@ class Guest:
         self._shell: GuestShell | None = None
         self._qmp: QmpClient | None = None
         self._capture_up = False
-        self.folder = Path(
-            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kautopsy-guest-"))
-        )
+        self.folder = self._stack.enter_context(guest_folder())
         self.sink = self.folder / "sink"
 
     def __enter__(self) -> Guest:
