@@ -32,7 +32,7 @@ from kautopsy.kernel.waits import LockKind, Stacks, Wait, find_waits
 
 CERTAIN = 1.0
 LAST_READER = 0.7
-LAST_HOLDER = 0.85
+LAST_HOLDER = 0.75
 REFERS = 0.6
 
 _FLAGS = 0x7
@@ -183,7 +183,8 @@ class Locks:
             last = int(lock.last_holder)
         except (AttributeError, LookupError):
             last = 0
-        if self._task(last):
+        # A semaphore can also count events: who took one and waits for the next holds nothing.
+        if self._task(last) and last not in wait.queue:
             yield Owner(last, LAST_HOLDER, "semaphore.last_holder")
             return
         yield from self.candidates(wait.lock, set(wait.queue))

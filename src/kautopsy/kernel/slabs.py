@@ -73,10 +73,15 @@ def _counts(cache: Object) -> tuple[int | Unreadable, int | Unreadable]:
 
 
 def _nodes(cache: Object) -> list[Object]:
-    members = cache.node
+    """Every ``struct kmem_cache_node *`` of a cache."""
+    try:
+        # Since v7.1 the node's pointer stands beside that of its barn of sheaves.
+        members, of = cache.per_node, True
+    except AttributeError:
+        members, of = cache.node, False
     found = []
     for index in range(min(len(members), _MAX_NODES)):
-        node = members[index]
+        node = members[index].node if of else members[index]
         if not node:
             break
         found.append(node)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -71,10 +70,12 @@ def idle_since(task: Object, clock: int) -> int | Unreadable:
     return readable(lambda: max(0, clock - int(task.sched_info.last_arrival)))
 
 
-@lru_cache(maxsize=4)
 def stack_size(program: Program) -> int:
     """``THREAD_SIZE``, bytes."""
-    return int(program["THREAD_SIZE"])
+    size = program.cache.get("kautopsy_stack_size")
+    if size is None:
+        size = program.cache["kautopsy_stack_size"] = int(program["THREAD_SIZE"])
+    return int(size)
 
 
 def saved_stack(task: Object) -> tuple[int, tuple[int, ...]]:

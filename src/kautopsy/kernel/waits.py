@@ -242,8 +242,10 @@ def _first_waiter_lock(
     """The lock whose ``first_waiter`` is in the queue, among the pointers on the stack."""
     wanted = set(nodes)
     seen: set[int] = set()
+    stack = range(sleeper.base, sleeper.base + stack_size(stacks.program))
     for word in sleeper.words:
-        if word < _KERNEL or word % 8 or word in seen:
+        # A pointer to a waiter looks like one to a lock: its list leads back to itself.
+        if word < _KERNEL or word % 8 or word in seen or word in stack:
             continue
         seen.add(word)
         try:

@@ -81,6 +81,8 @@ def autopsy_steps(
 
 
 def _with_pictures(report: Report, scene: Scene) -> Report:
+    if not scene.has_types:
+        return report
     return msgspec.structs.replace(
         report,
         cpus=readable(lambda: cpu_states(scene)),

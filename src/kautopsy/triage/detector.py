@@ -11,7 +11,6 @@ from enum import StrEnum
 from kautopsy.kernel.reading import READ_ERRORS, reason
 from kautopsy.model.base import Unreadable
 from kautopsy.model.finding import Finding
-from kautopsy.model.report import SymbolSource
 from kautopsy.triage.scene import Scene
 
 Detect = Callable[[Scene], Iterator[Finding]]
@@ -39,10 +38,7 @@ class Detector:
         for need in self.needs:
             if need is Need.LOG and isinstance(scene.log, Unreadable):
                 return f"{need} ({scene.log.unreadable})"
-            if need is Need.TYPES and scene.symbols.source in (
-                SymbolSource.KALLSYMS,
-                SymbolSource.NONE,
-            ):
+            if need is Need.TYPES and not scene.has_types:
                 return need
             if need is Need.PANIC and scene.panic_task is None:
                 return need
@@ -78,12 +74,15 @@ def detectors() -> tuple[Detector, ...]:
 
 def investigate(scene: Scene) -> Iterator[Finding]:
     """The findings of all detectors; one that fails is noted and takes no other down."""
+    lacking: dict[str, list[str]] = {}
     for one in detectors():
         missing = one.missing(scene)
         if missing is not None:
-            scene.notes.append(f"{one.name} not looked for: the dump lacks {missing}")
+            lacking.setdefault(missing, []).append(one.name)
             continue
         try:
             yield from one.detect(scene)
         except READ_ERRORS as error:
             scene.notes.append(f"{one.name} not looked for to the end: {reason(error)}")
+    for missing, names in lacking.items():
+        scene.notes.append(f"not looked for, as the dump lacks {missing}: {', '.join(names)}")

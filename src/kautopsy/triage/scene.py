@@ -24,7 +24,7 @@ from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.machine import Consumer, ConsumerKind, MemoryUse
-from kautopsy.model.report import Symbols
+from kautopsy.model.report import Symbols, SymbolSource
 
 _R = TypeVar("_R")
 
@@ -50,7 +50,13 @@ class Scene:
         self.notes: list[str] = []
         """What could not be read or went wrong on the way; told in the report."""
         self._frames: dict[int, tuple[Frame, ...]] = {}
-        see_modules(program)
+        if self.has_types:
+            see_modules(program)
+
+    @property
+    def has_types(self) -> bool:
+        """Whether structs can be read at all."""
+        return self.symbols.source not in (SymbolSource.KALLSYMS, SymbolSource.NONE)
 
     def rows(self, table: Callable[[Program], Iterator[_R]], what: str) -> tuple[_R, ...]:
         """The rows of ``table`` up to the first that cannot be read, which is noted."""

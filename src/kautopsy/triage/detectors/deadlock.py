@@ -91,7 +91,10 @@ def _finding(scene: Scene, graph: Locks, cycle: tuple[Edge, ...], certainty: flo
     people = " and ".join(f"{edge.wait.comm} (pid {edge.wait.pid})" for edge in cycle)
     if len(cycle) == 1:
         title = f"{people} waits for a {last.wait.kind.value} that it holds itself"
-        how = f"{people} took {last.wait.kind.value} {names[last.wait.lock]} and asked for it again in {called(blame)}."
+        how = (
+            f"{people} took {last.wait.kind.value} {names[last.wait.lock]} and asked for it again "
+            f"in {called(blame)}."
+        )
     else:
         title = f"deadlock of {len(cycle)} tasks: {people}"
         how = (
