@@ -59,10 +59,12 @@ def main() -> int:
             if series not in scene.kernels:
                 continue
             try:
-                played = dump_of(scene, kernel, arguments.dumps)
+                played = dump_of(scene, kernel, arguments.dumps, play_it=not arguments.no_play)
             except KautopsyError as error:
                 print(f"{series} {scene.name}: {error}", file=sys.stderr, flush=True)
                 unplayed += 1
+                continue
+            if played is None:
                 continue
             for row in reports(played, vmlinux):
                 rows.append(row)
@@ -81,6 +83,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scenes", default="*", help="patterns, separated by commas")
     parser.add_argument("--kernels", default="*", help="series, separated by commas")
     parser.add_argument("--fetch-debuginfo", action="store_true")
+    parser.add_argument("--no-play", action="store_true", help="only the dumps that are there")
     parser.add_argument("--dumps", type=Path, help="take DUMPS/KERNEL/SCENE where they are there")
     return parser.parse_args()
 
@@ -89,7 +92,9 @@ def matches(name: str, patterns: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns.split(","))
 
 
-def dump_of(scene: Scene, kernel: GuestKernel, dumps: Path | None) -> Played:
+def dump_of(
+    scene: Scene, kernel: GuestKernel, dumps: Path | None, *, play_it: bool
+) -> Played | None:
     if dumps is not None and (dumps / kernel.series.name / scene.name / "truth.json").exists():
         folder = dumps / kernel.series.name / scene.name
         # What is true of a scene may have been written down better since it was played.
@@ -101,6 +106,8 @@ def dump_of(scene: Scene, kernel: GuestKernel, dumps: Path | None) -> Played:
     folder = folder / scene.name
     if (folder / "truth.json").exists():
         return from_json((folder / "truth.json").read_bytes(), Played)
+    if not play_it:
+        return None
     print(f"play {scene.name} on {kernel.release}", file=sys.stderr, flush=True)
     return play(scene, kernel, out=folder)
 
