@@ -66,6 +66,14 @@ class KernelSymbols:
         places = self.named(name)
         return self._addresses[places[0]] if places else None
 
+    def lacking(self, names: set[str]) -> set[str]:
+        """Those of ``names`` that no symbol has, compilers' and pahole's suffixes aside."""
+        lacking = names.difference(self._names)
+        if lacking:
+            lacking.difference_update(n.partition(".")[0] for n in self._names if "." in n)
+        # Functions with implicit arguments (KF_IMPLICIT_ARGS): resolve_btfids adds such names.
+        return {name for name in lacking if not (name.endswith("_impl") and name[:-5] in names)}
+
     def size(self, i: int) -> int:
         """Bytes to the next symbol, padding included; 0 for the last."""
         addresses = self._addresses

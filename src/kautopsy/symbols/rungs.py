@@ -26,12 +26,13 @@ def climb(
     symbols = _own_symbols(program, info, notes)
     btf = _own_btf(program, info, symbols, notes) if symbols is not None else None
     source = SymbolSource.BTF if btf is not None else SymbolSource.KALLSYMS
+    doubtful = symbols is not None and btf is not None and _names_differ(symbols, btf, notes)
     kit = find(info, near)
     lines: dict[str, bytes] = {}
     if kit is not None:
         try:
-            if symbols is None or btf is None:
-                symbols, btf = _from_kit(program, info, kit, symbols)
+            if symbols is None or btf is None or doubtful:
+                symbols, btf = _from_kit(program, info, kit, None if doubtful else symbols)
                 source = SymbolSource.KIT
                 notes.append(f"names and types come from the kit {kit.path}")
             lines = kit.lines()
@@ -69,6 +70,17 @@ def _own_btf(
         notes.append(f"the dump's own BTF was not used: {error.what}")
         return None
     return btf
+
+
+def _names_differ(symbols: KernelSymbols, btf: Btf, notes: list[str]) -> bool:
+    """BTF has every function's name a second time: damage to either shows as a difference."""
+    lacking = sorted(symbols.lacking(btf.functions()))
+    if lacking:
+        notes.append(
+            f"names may be damaged: {len(lacking)} functions of the BTF, as {lacking[0]}, are not "
+            "in the symbol table"
+        )
+    return bool(lacking)
 
 
 def _from_kit(

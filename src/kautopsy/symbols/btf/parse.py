@@ -130,6 +130,18 @@ class Btf:
             blob = blob.base
         return found
 
+    def functions(self) -> set[str]:
+        """The names of all functions of this blob."""
+        words, strings = self.words, self.strings
+        first = self.first_string
+        starts = [words[at] for at in self.places if words[at + 1] >> 24 & 0x1F == Kind.FUNC]
+        index = strings.index
+        return {
+            strings[start - first : index(b"\0", start - first)].decode("ascii")
+            for start in starts
+            if start >= first
+        }
+
     def locate(self, type_id: int) -> tuple[array[int], int]:
         """The words in which type ``type_id`` is, and its index among them.
 
