@@ -1,0 +1,64 @@
+"""Functions assembled by hand; the encodings are from the Intel SDM, volume 2."""
+
+from __future__ import annotations
+
+import struct
+
+from drgn import (
+    Architecture,
+    Platform,
+    Program,
+    Symbol,
+    SymbolBinding,
+    SymbolIndex,
+    SymbolKind,
+)
+
+from kautopsy.kernel.code import Code
+
+TEXT = 0xFFFFFFFFC0100000
+LOCK = 0xFFFFFFFFC0234560
+POINTER = 0xFFFFFFFFC0300008
+OBJECT = 0xFFFF888004321000
+
+
+def program(code: bytes, memory: dict[int, bytes] | None = None) -> Program:
+    made = Program(Platform(Architecture.X86_64))
+    for address, raw in {TEXT: code, **(memory or {})}.items():
+
+        def read(address: int, count: int, offset: int, physical: bool, raw: bytes = raw) -> bytes:
+            return raw[offset : offset + count]
+
+        made.add_memory_segment(address, len(raw), read)
+    symbol = Symbol("locker", TEXT, len(code), SymbolBinding.GLOBAL, SymbolKind.FUNC)
+    made.register_symbol_finder("test", SymbolIndex([symbol]), enable_index=0)
+    return made
+
+
+def test_a_lock_as_an_immediate() -> None:
+    # mov $LOCK,%rdi (sign-extended imm32); ret
+    code = b"\x48\xc7\xc7" + struct.pack("<I", LOCK & 0xFFFFFFFF) + b"\xc3"
+    assert Code(program(code)).refers_to(TEXT + 3, LOCK, LOCK + 4)
+
+
+def test_a_lock_relative_to_the_instruction() -> None:
+    # lea LOCK(%rip),%rdi; ret
+    code = b"\x48\x8d\x3d" + struct.pack("<i", LOCK - (TEXT + 7)) + b"\xc3"
+    assert Code(program(code)).refers_to(TEXT, LOCK, LOCK + 4)
+
+
+def test_a_lock_in_an_object_behind_a_global_pointer() -> None:
+    # mov POINTER(%rip),%rdi; add $0x18,%rdi; ret
+    code = b"\x48\x8b\x3d" + struct.pack("<i", POINTER - (TEXT + 7)) + b"\x48\x83\xc7\x18\xc3"
+    memory = {POINTER: struct.pack("<Q", OBJECT)}
+    assert Code(program(code, memory)).refers_to(TEXT, OBJECT, OBJECT + 0x40)
+    assert not Code(program(code, memory)).refers_to(TEXT, OBJECT + 0x40, OBJECT + 0x80)
+
+
+def test_another_lock_is_not_referred_to() -> None:
+    code = b"\x48\xc7\xc7" + struct.pack("<I", LOCK & 0xFFFFFFFF) + b"\xc3"
+    assert not Code(program(code)).refers_to(TEXT, LOCK + 0x40, LOCK + 0x60)
+
+
+def test_text_that_is_not_in_the_dump_refers_to_nothing() -> None:
+    assert not Code(program(b"\xc3")).refers_to(TEXT + 0x100000, LOCK, LOCK + 4)
