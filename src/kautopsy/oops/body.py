@@ -109,6 +109,8 @@ class Body:
             self.facts.read(line.text)
         self.facts.headline(head.text)
         self._read_instruction(head.text)
+        if head.text.endswith("RIP:"):  # 2.6.18: the location is on the next line
+            self._waiting = Instruction(Frame(), waits=True)
 
     @property
     def quiet_lines(self) -> int:
@@ -147,8 +149,8 @@ class Body:
     def _read(self, text: str) -> bool:
         if not text:
             return False
-        if self._waiting is not None:
-            self._resume_instruction(text)
+        if self._waiting is not None and self._resume_instruction(text):
+            return True
         if _END.search(text):
             ended = text.startswith("---[ end") or "---[ end" in text
             if ended:
@@ -308,21 +310,25 @@ class Body:
             self.instruction = found.frame
             self.pointer = "rip" if re.search(r"\bE?R?IP\b", text) else ""
 
-    def _resume_instruction(self, text: str) -> None:
+    def _resume_instruction(self, text: str) -> bool:
+        """Whether ``text`` is the location that the instruction pointer's line lacked."""
         waiting = self._waiting
         self._waiting = None
         frames = frames_in(" " + text.lstrip())
-        if waiting is None or not frames:
-            return
+        if waiting is None or not frames or frames[0].function is None:
+            return False
         named = frames[0]
-        if self.instruction is not None and self.instruction.function is None:
+        if self.instruction is None or self.instruction.function is None:
+            address = waiting.frame.address if named.address is None else named.address
             self.instruction = Frame(
                 function=named.function,
                 offset=named.offset,
                 size=named.size,
                 module=named.module,
-                address=waiting.frame.address,
+                address=address,
             )
+            self.pointer = "rip"
+        return True
 
 
 def _remembered(head: str) -> bool:

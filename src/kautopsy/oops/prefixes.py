@@ -53,7 +53,9 @@ FORMS: tuple[Form, ...] = tuple(
         (
             "host and kernel tag",
             rf"(?:{_HOST} )?(?:kernel|klogd|vmunix)(?:\[\d+\])?: (?:: )?|{_HOST} (?=<\d+>"
-            rf"|\[ *\d+\.\d)",
+            r"|\[ *\d+\.\d)"
+            # netconsole sends the rest of a line in datagrams of their own, under the sender's name
+            r"|\d{1,3}(?:\.\d{1,3}){3} ",
         ),
         # what the console showed when the kernel wrote into it: `syzkaller login: [   23.8`
         ("login prompt", r"[\w.@:~/-]{0,64} ?(?:login|[Pp]assword): ?(?=\[ *\d|<\d)"),

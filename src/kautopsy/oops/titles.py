@@ -151,7 +151,8 @@ SKIPPED: tuple[Skip, ...] = (
         r"|get_freepointer\w*|freelist_\w+|cache_(?:alloc|free|grow)\w*",
         r"_*alloc_(?:frozen_)?pages?(?:_\w+)?|alloc_pages\w*|_*get_free_pages?\w*"
         r"|get_page_from_freelist|_*vmalloc\w*|_*vfree|kasan_kmalloc\w*",
-        r"kmalloc_\w+|_*do_k[mc]alloc\w*|qlist_\w+|qlink_\w+|_*kmalloc_large\w*|kmemdup\w*"
+        r"check_(?:bytes\w*|slab|pad\w*)|init_object|slab_(?:bug|err|pad_check)|print_(?:trailer|section)",
+        r"alloc_debug_processing|free_debug_processing|object_err|kmalloc_\w+|_*do_k[mc]alloc\w*|qlist_\w+|qlink_\w+|_*kmalloc_large\w*|kmemdup\w*"
         r"|_*(?:re)?set_page_owner\w*|mempool_alloc\w*|prep_new_page|_*alloc_percpu\w*"
         r"|pcpu_alloc\w*|fs_reclaim_\w+",
     ),
@@ -341,6 +342,12 @@ _WAITING = re.compile(
 )
 
 
+_SLEEPING = re.compile(
+    r"_*(?:io_)?schedule\w*|context_switch|__switch_to\w*|_*wait_\w+|do_wait\w*|io_schedule\w*|bit_wait\w*|msleep\w*|"
+    r"schedule_\w+|rwsem_\w+|rcu_barrier\w*|synchronize_\w+|kthread\w*"
+)
+
+
 def hung(frames: Sequence[Frame]) -> str | None:
     """What a hung task waits in: whoever called the waiting.
 
@@ -352,6 +359,12 @@ def hung(frames: Sequence[Frame]) -> str | None:
         for start, bucket in _HUNG_BUCKETS.items():
             if name.lstrip("_").startswith(start):
                 return bucket
+    for name in names:
+        if not _WAITING.search(name) and not is_skipped(name) and not _ANCHORS.search(name):
+            return name
+    for name in names:
+        if not _SLEEPING.fullmatch(name) and not is_skipped(name) and not _ANCHORS.search(name):
+            return name
     for name in names:
         if not _WAITING.search(name) and not is_skipped(name):
             return name

@@ -268,12 +268,12 @@ def _scheduling(match: re.Match[str], body: Body) -> Name:
         "sched",
         "preempt",
         "_lock",
-        "wait",
+        "^_*wait_",
+        "^do_wait",
         "mutex",
         "completion",
         "_slowpath",
         "rwsem",
-        "cond_resched",
     )
     return Name(
         kind=Kind.ATOMIC_SLEEP,

@@ -17,7 +17,7 @@ AFTERMATH = (
     r"|Machine check|Fatal hardware error|"
     r"Aiee, killing interrupt handler|Attempted to kill (?:init|the idle task)|Oops"
     r"|.*unhandled context fault|"
-    r"kernel stack overflow|Machine halted|NMI IOCK|NMI: Not continuing|Unrecoverable"
+    r"kernel stack overflow|Machine halted|Unrecoverable"
     r"|Timeout: Not all CPUs|asynchronous SError|"
     r"(?:panic_on_oops|kernel: )|MCA architectural|UBSAN: panic_on_warn"
     r"|workqueue: panic_on_stall|Detected machine check|"

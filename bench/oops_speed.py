@@ -1,0 +1,106 @@
+"""How fast a log without crashes is passed over: `python bench/oops_speed.py [MIB]`.
+
+The measure is `grep -c -F -f PATTERNS` with the same literals on the same file, in one run on one
+core each; the goal is a third of its speed. Peak memory is printed for two sizes of one log: it
+must not grow. With `--vmlinux FILE` frames of the file are symbolised in one batch too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kautopsy.oops.triggers import LITERALS
+
+_WORDS = ["usb", "device", "pci", "link", "up", "eth0", "systemd", "Started", "Stopped", "service", "audit", "apparmor=ALLOWED", "ext4", "mounted", "filesystem", "ata1", "SATA", "nvme", "ipv6", "ADDRCONF", "NETDEV_UP", "random", "seq", "cpu", "MHz", "memory", "reserved", "bridge", "port", "entered", "state", "renamed", "promiscuous", "mode", "SELinux", "policy", "NFS", "server", "OK", "not", "responding", "timeout", "I/O", "scsi", "attached", "disk", "hid", "generic", "input", "kernel", "loop0", "detected", "capacity", "change", "from", "to"]
+
+
+def quiet_log(path: Path, size: int) -> None:
+    """Write a log of ``size`` bytes as a healthy machine leaves it."""
+    dice = random.Random(20)
+    block = bytearray()
+    clock = 0.0
+    while len(block) < 4 << 20:
+        clock += dice.random()
+        words = " ".join(dice.choices(_WORDS, k=dice.randint(4, 14)))
+        block += f"[{clock:12.6f}] {words}\n".encode()
+    with path.open("wb") as file:
+        while file.tell() < size:
+            file.write(block)
+
+
+def _pinned() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def timed(command: list[str]) -> tuple[float, int]:
+    """CPU seconds of ``command`` on one core, and its peak memory in KiB."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=False, stdout=subprocess.DEVNULL, preexec_fn=_pinned)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, after.ru_maxrss
+
+
+def scanning(size: int) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "quiet.log"
+        patterns = Path(folder) / "patterns"
+        patterns.write_bytes(b"".join(x.strip() + b"\n" for x in LITERALS))
+        small = Path(folder) / "small.log"
+        quiet_log(log, size)
+        quiet_log(small, size // 8)
+        for file in (small, log):
+            file.read_bytes()  # into the page cache
+        tool = [sys.executable, "-m", "kautopsy", "oops", "--debuginfo", "never"]
+        small_seconds, small_memory = timed([*tool, str(small)])
+        seconds, memory = min(timed([*tool, str(log)]) for _ in range(2))
+        grep, _ = min(timed(["grep", "-c", "-F", "-f", str(patterns), str(log)]) for _ in range(2))
+    ratio = grep / seconds
+    print(f"{size / 1e6:.0f} MB: {seconds:.2f} s CPU ({size / 1e6 / seconds:.0f} MB/s)")
+    print(f"grep -c -F -f ({len(LITERALS)} patterns): {grep:.2f} s CPU")
+    print(f"speed as a share of grep's: {ratio:.2f} (goal 0.33)")
+    print(f"peak memory so far: {small_memory / 1024:.0f} MiB, then {memory / 1024:.0f} MiB")
+    print(f"({size / 8e6:.0f} MB: {small_seconds:.2f} s CPU)")
+    return ratio >= 1 / 3 and memory < small_memory * 1.5
+
+
+def symbolising(vmlinux: Path, count: int = 1000) -> None:
+    from kautopsy.model.crash import Frame
+    from kautopsy.symbols.lines import ElfLines
+    from kautopsy.symbols.symbolise import Symboliser
+
+    symbols = [s for s in ElfLines(vmlinux).program.symbols() if s.size > 64]
+    dice = random.Random(5)
+    frames = [
+        Frame(function=symbol.name, offset=dice.randrange(16, 64))
+        for symbol in dice.sample(symbols, count)
+    ]
+    symboliser = Symboliser(vmlinux)
+    for name in ("cold", "warm"):
+        started = time.monotonic()
+        named = sum(symboliser.frames(frame)[-1].file is not None for frame in frames)
+        each = (time.monotonic() - started) / count
+        print(f"{count} frames, {name}: {each * 1e3:.3f} ms a frame, {named} with a line")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mib", nargs="?", type=int, default=256)
+    parser.add_argument("--vmlinux", type=Path)
+    arguments = parser.parse_args()
+    good = scanning(arguments.mib << 20)
+    if arguments.vmlinux is not None:
+        symbolising(arguments.vmlinux)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
