@@ -67,8 +67,7 @@ def render(report: Report, *, links: SourceLinks | None = None) -> str:
             ),
             el(
                 "main",
-                _verdict(report, links),
-                _lacks(report),
+                el("div", _verdict(report, links), _lacks(report), class_="lead"),
                 el(
                     "nav",
                     [el("a", title, href=f"#{name}") for name, title, _node in parts],
