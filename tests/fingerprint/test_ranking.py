@@ -97,3 +97,22 @@ def test_features_of_a_crash_and_of_its_text() -> None:
     assert "Freed" in terms[Group.WORDS]
     assert "beef" not in terms[Group.WORDS]
     assert set(terms[Group.RELEASE]) == {"6.1", "6.1.0", "build 6.1.0-56-amd64"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 1_000_000,
+        "1." * 500_000,
+        "a " + ".c" * 500_000,
+        "a /" * 300_000,
+        "f+0x1/0x1 " * 100_000,
+        "BUG: " * 200_000,
+        "\n" * 1_000_000,
+        "_" * 1_000_000,
+    ],
+    ids=lambda text: repr(text[:10]),
+)
+def test_long_lines_take_linear_time(text: str) -> None:
+    # Quadratic time would be hours; the limit of a test ends it long before.
+    assert features(None, text).terms.keys() == set(Group)

@@ -313,3 +313,9 @@ def test_only_the_instruction_pointer_is_taken_as_it_is(
         assert "fs/one.c:33" in next(annotate([line], symboliser)), line
     lines = list(annotate([f"RIP: 0010:{at}", f" {at}"], symboliser))
     assert all("fs/one.c:33" not in line for line in lines), "the faulting frame again"
+
+
+def test_a_line_of_a_megabyte_takes_no_time(symboliser: Symboliser) -> None:
+    # Quadratic time would be hours; the limit of a test ends it long before.
+    for line in ("x+0x1/0x2 RIP: " * 60_000, "a" * 1_000_000 + "+0x1", "+0x" * 300_000):
+        assert "".join(annotate([line], symboliser)) == line

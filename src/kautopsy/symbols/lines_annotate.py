@@ -9,12 +9,14 @@ by `` or ``. What cannot be found stays as it was.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 from kautopsy.symbols.symbolise import Location, Symboliser
 
 _FRAME = re.compile(
-    r"(?P<function>[A-Za-z_.][\w.$]*)\+(?P<offset>0x[0-9a-fA-F]+)/(?P<size>0x[0-9a-fA-F]+)"
+    r"(?<![\w.$])(?P<function>[A-Za-z_.][\w.$]{0,511})\+"
+    r"(?P<offset>0x[0-9a-fA-F]{1,16})/(?P<size>0x[0-9a-fA-F]{1,16})"
     # Modules carry their build-id where CONFIG_STACKTRACE_BUILD_ID is set (9294523e3768, 5.15).
     r"(?P<old_warning>\(\))?(?: ?\[(?P<module>[\w-]+)(?: [0-9a-f]+)?\])?"
 )
@@ -36,12 +38,15 @@ def annotate(
     :param keep_offsets: leave ``+0x12a/0x150`` before the parenthesis
     """
     fault: tuple[str, str] | None = None
+    # Of the line at hand: where its labels end, and whether each is of a fault.
+    ends: list[int] = []
+    faults: list[bool] = []
 
     def decorated(match: re.Match[str]) -> str:
         nonlocal fault
         here = (match["function"], match["offset"])
-        labels = list(_LABEL.finditer(match.string, 0, match.start()))
-        exact = bool(labels and labels[-1]["fault"]) and match["old_warning"] is None
+        label = bisect_right(ends, match.start()) - 1
+        exact = label >= 0 and faults[label] and match["old_warning"] is None
         if exact:
             fault = here
         found = symboliser.locate(
@@ -64,7 +69,13 @@ def annotate(
         return f"{name} ({' or '.join(dict.fromkeys(places))}){rest}"
 
     for line in lines:
-        yield _FRAME.sub(decorated, line) if "+0x" in line else line
+        if "+0x" not in line:
+            yield line
+            continue
+        labels = list(_LABEL.finditer(line))
+        ends = [label.end() for label in labels]
+        faults = [label["fault"] is not None for label in labels]
+        yield _FRAME.sub(decorated, line)
 
 
 def _lines(location: Location) -> str:
