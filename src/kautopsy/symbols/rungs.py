@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 from drgn import Program
@@ -23,6 +26,23 @@ def climb(
 
     :param near: the dump: a kit may lie beside it
     """
+    with _no_collector():
+        return _climb(program, info, notes, near)
+
+
+@contextlib.contextmanager
+def _no_collector() -> Iterator[None]:
+    """Hundreds of thousands of objects are made to stay: looking for garbage only takes time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _climb(program: Program, info: VmcoreInfo, notes: list[str], near: Path | None) -> SymbolSource:
     symbols = _own_symbols(program, info, notes)
     btf = _own_btf(program, info, symbols, notes) if symbols is not None else None
     source = SymbolSource.BTF if btf is not None else SymbolSource.KALLSYMS

@@ -214,11 +214,13 @@ def _scan(words: array[int], first_id: int) -> tuple[array[int], dict[int, list[
     at = highest = 0
     type_id = first_id
     append = places.append
+    kinds = len(_WORDS)
+    struct_kind, union_kind = int(Kind.STRUCT), int(Kind.UNION)  # plain integers compare faster
     while at < end:
         append(at)
-        name, info, referred = words[at : at + 3]
+        name, info = words[at], words[at + 1]
         kind = info >> 24 & 0x1F
-        if not 0 < kind < len(_WORDS):
+        if not 0 < kind < kinds:
             raise BtfError(f"type {type_id} is of kind {kind}")
         fixed, each, refers = _WORDS[kind]
         if name:
@@ -227,9 +229,10 @@ def _scan(words: array[int], first_id: int) -> tuple[array[int], dict[int, list[
             else:
                 by_name[name] = [type_id]
         if refers:
+            referred = words[at + 2]
             if referred > highest:
                 highest = referred
-        elif kind == Kind.STRUCT or kind == Kind.UNION:
+        elif kind == struct_kind or kind == union_kind:  # noqa: SIM109
             composites.append(at)
         at += fixed + each * (info & 0xFFFF) if each else fixed
         type_id += 1

@@ -7,7 +7,7 @@ types and lets the first ``task_struct`` cost less than a millisecond.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 
 import drgn
@@ -60,7 +60,6 @@ class BtfTypes:
         self.base = base
         self._types: dict[int, Type] = {0: program.void_type()}
         self._depth = 0
-        self._constants: dict[int, tuple[int, int]] | None = None
 
     def find(self, name: str, kinds: drgn.TypeKindSet) -> Type | None:
         """The first type of that name and one of ``kinds``, or None.
@@ -95,26 +94,32 @@ class BtfTypes:
 
     def constant(self, name: str) -> Object | None:
         """The enumerator ``name``, as an object of its enumeration's type."""
-        if self._constants is None:
-            self._constants = dict(self._enumerators())
         blob: Btf | None = self.btf
         encoded = name.encode("ascii", "replace") + b"\0"
         while blob is not None:
             at = blob.strings.find(b"\0" + encoded)
-            found = self._constants.get(blob.first_string + at + 1) if at >= 0 else None
-            if found is not None:
-                return Object(self.program, self.type(found[0]), value=found[1])
+            offset = blob.first_string + at + 1
+            type_id = self._constants.get(offset) if at >= 0 else None
+            if type_id is not None:
+                values = dict(reversed(self._enum_values(type_id)))
+                return Object(self.program, self.type(type_id), value=values[offset])
             blob = blob.base
         return None
 
-    def _enumerators(self) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Name offset → (id, value); the first of a name wins, so they come in reverse."""
-        for type_id in reversed(range(self.btf.first_id, self.btf.first_id + len(self.btf.places))):
-            words, at = self.btf.locate(type_id)
-            kind = words[at + 1] >> 24 & 0x1F
+    @cached_property
+    def _constants(self) -> dict[int, int]:
+        """Name offset of every enumerator → id of its enumeration; the first of a name wins."""
+        words = self.btf.words
+        found: dict[int, int] = {}
+        for i in range(len(self.btf.places) - 1, -1, -1):
+            at = self.btf.places[i]
+            info = words[at + 1]
+            kind = info >> 24 & 0x1F
             if kind == Kind.ENUM or kind == Kind.ENUM64:
-                for name, value in self._enum_values(type_id):
-                    yield name, (type_id, value)
+                step = 2 if kind == Kind.ENUM else 3
+                names = words[at + 3 : at + 3 + step * (info & 0xFFFF) : step]
+                found.update(dict.fromkeys(names, self.btf.first_id + i))
+        return found
 
     def type(self, type_id: int) -> Type:
         """The drgn type of ``type_id``.
