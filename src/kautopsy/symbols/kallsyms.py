@@ -180,29 +180,41 @@ def _names(
         raise KallsymsError("a symbol's type letter is none that nm prints")
     names = [name[1:] for name in names]
     if found >= 0:
-        _check_order(names, tail[found + len(markers) :])
+        end = found + len(markers)
+        # Each table begins where 8 divides its address (ALGN in scripts/kallsyms.c, on 64 bit).
+        aligned = end + -(tables.names + at + end) % 8
+        _check_order(names, [tail[start:] for start in {end, aligned}])
     return names, kinds
 
 
-def _check_order(names: list[str], tail: bytes) -> None:
+def _check_order(names: list[str], tails: list[bytes]) -> None:
     """Hold the names against ``kallsyms_seqs_of_names``, which sorts them (since 6.2).
 
     Three bytes a name, big-endian, after the markers (60443c88f3a8 "kallsyms: Improve the
     performance of kallsyms_lookup_name()"). Most damage to a name puts it out of order.
+
+    :param tails: where the table may begin; one that fits is enough
     """
     size = 3 * len(names)
-    if not size <= len(tail) < size + 16:
+    fitting = [tail for tail in tails if size <= len(tail) < size + 16]
+    if not fitting:
         return  # no such table
-    seqs = zip(tail[0:size:3], tail[1:size:3], tail[2:size:3], strict=True)
-    try:
-        ordered = [names[high << 16 | middle << 8 | low] for high, middle, low in seqs]
-    except IndexError:
-        raise KallsymsError("kallsyms_seqs_of_names points beyond the names") from None
-    if ordered != sorted(ordered):
+    ordered: list[str] = []
+    for tail in fitting:
+        seqs = zip(tail[0:size:3], tail[1:size:3], tail[2:size:3], strict=True)
+        try:
+            ordered = [names[high << 16 | middle << 8 | low] for high, middle, low in seqs]
+        except IndexError:
+            continue
+        if ordered == sorted(ordered):
+            return
         # Kernels of clang's LTO were sorted without the suffixes that it adds.
         short = [name.partition(".")[0] for name in ordered]
-        if short != sorted(short):
-            raise KallsymsError("the names are not in the order of kallsyms_seqs_of_names")
+        if short == sorted(short):
+            return
+    if not ordered:
+        raise KallsymsError("kallsyms_seqs_of_names points beyond the names")
+    raise KallsymsError("the names are not in the order of kallsyms_seqs_of_names")
 
 
 def _addresses(
