@@ -1,4 +1,4 @@
-"""Values from include/linux/poison.h and the address map of x86-64 in the kernel's documentation."""
+"""Values from include/linux/poison.h and the kernel documentation's address map of x86-64."""
 
 from __future__ import annotations
 

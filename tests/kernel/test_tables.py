@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from kautopsy.kernel.manual import manual
 from kautopsy.kernel.table import Table, tables
 from kautopsy.kernel.tasks import plain
 
 ALL = tables()
+MANUAL = Path(__file__).parents[2] / "docs" / "tables.md"
 
 
 def test_the_tables_that_others_count_on_are_there() -> None:
@@ -49,3 +52,7 @@ def test_rows_cannot_be_changed(table: Table[msgspec.Struct]) -> None:
 )
 def test_what_the_compiler_added_to_a_name_goes(compiled: str, written: str) -> None:
     assert plain(compiled) == written
+
+
+def test_the_manual_is_what_the_tables_declare() -> None:
+    assert MANUAL.read_text() == manual()

@@ -1,0 +1,144 @@
+"""How fast a dump is reported: `python bench/triage.py [--kernel SERIES] [--threads N] [DUMP]`.
+
+Two measures, each with its goal. Small: `kautopsy report --json` without debuginfo on the lab's own
+dumps, 2 s each. Large: a guest of 8 GB with 10,000 threads, against `crash` doing `foreach bt` on
+the same dump with the kernel's vmlinux; ten times as fast, with less than 400 MB of memory, which
+must not grow with the size of the dump. The large guest's dump is made once and kept in the lab's
+cache; with DUMP (and --vmlinux) one that exists is measured instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from kautopsy.lab.cache import lab_cache, staged
+from kautopsy.lab.config import GuestConfig
+from kautopsy.lab.guest import Guest, State, Way
+from kautopsy.lab.kernels import fetch_kernel
+from kautopsy.lab.series import SERIES
+from kautopsy.lab.specimen import specimen
+
+SMALL_SECONDS = 2.0
+LARGE_RATIO = 10.0
+LARGE_MIB = 400
+
+# Every one a process of its own: a thread group, an address space and a kernel stack each.
+_CROWD = """\
+echo 200000 > /proc/sys/kernel/pid_max; echo 200000 > /proc/sys/kernel/threads-max
+i=0; while [ $i -lt {count} ]; do sleep 100000 & i=$((i + 1)); done; sleep 2
+"""
+
+
+@dataclass(frozen=True)
+class Measure:
+    seconds: float
+    mib: int
+    output: str
+
+
+def measured(command: list[str], *, stdin: str = "", environment: str = "src") -> Measure:
+    """Wall seconds and the largest resident set of ``command`` and its children."""
+    began = time.monotonic()
+    made = subprocess.run(
+        ["/usr/bin/env", "time", "-f", "KIB %M", *command]
+        if shutil.which("time")
+        else [sys.executable, "-c", _TIMER, *command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": environment},
+    )
+    seconds = time.monotonic() - began
+    kib = [line.split()[1] for line in made.stderr.splitlines() if line.startswith("KIB ")]
+    return Measure(seconds, int(kib[-1]) >> 10 if kib else 0, made.stdout)
+
+
+_TIMER = """\
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print("KIB", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def report(dump: Path) -> Measure:
+    command = [sys.executable, "-m", "kautopsy", "report", str(dump), "--json"]
+    return measured([*command, "--debuginfo", "never"])
+
+
+def large_dump(series: str, threads: int) -> Path:
+    folder = lab_cache() / "large"
+    folder.mkdir(exist_ok=True)
+    final = folder / f"{series}-{threads}"
+    if not (final / "vmcore").exists():
+        config = GuestConfig(
+            fetch_kernel(series), memory_mib=8192, crashkernel="512M", sink_mib=16384
+        )
+        with staged(final) as draft, Guest(config) as guest:
+            guest.transition(State.ARMED)
+            guest.run(_CROWD.format(count=threads), limit=1200)
+            guest.crash(Way.SYSRQ)
+            guest.transition(State.CAPTURED)
+            guest.take_dump(draft / "vmcore")
+    return final / "vmcore"
+
+
+def small() -> bool:
+    fine = True
+    for series in SERIES:
+        found = report(specimen(series).vmcore)
+        verdict = json.loads(found.output)["verdict"]["kind"] if found.output else "no report"
+        fine &= found.seconds <= SMALL_SECONDS
+        print(
+            f"{series:5} report --json: {found.seconds:.2f} s ({found.seconds / SMALL_SECONDS:.2f} "
+            f"of the {SMALL_SECONDS:.0f} s goal), {found.mib} MiB, {verdict}"
+        )
+    return fine
+
+
+def large(dump: Path, vmlinux: Path | None) -> bool:
+    found = report(dump)
+    tasks = json.loads(found.output)["system"]["tasks"] if found.output else 0
+    print(f"large report --json: {found.seconds:.1f} s, {found.mib} MiB, {tasks} tasks")
+    fine = found.mib < LARGE_MIB
+    if vmlinux is None or shutil.which("crash") is None:
+        print("crash or its vmlinux is not here: no comparison")
+        return fine
+    command = ["crash", "-s", str(vmlinux), str(dump)]
+    crash = measured(command, stdin="foreach bt\nquit\n")
+    frames = crash.output.count(" #0 ")
+    ratio = crash.seconds / found.seconds
+    print(f"large crash foreach bt: {crash.seconds:.1f} s, {crash.mib} MiB, {frames} backtraces")
+    print(f"kautopsy is {ratio:.1f} times as fast (goal {LARGE_RATIO:.0f})")
+    return fine and ratio >= LARGE_RATIO
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dump", nargs="?", type=Path, help="a large dump that exists")
+    parser.add_argument("--vmlinux", type=Path, help="its kernel's, for crash")
+    parser.add_argument("--kernel", default="6.1", choices=list(SERIES), metavar="SERIES")
+    parser.add_argument("--threads", type=int, default=10_000)
+    parser.add_argument("--small-only", action="store_true")
+    arguments = parser.parse_args()
+    fine = small() if arguments.dump is None else True
+    if not arguments.small_only:
+        vmlinux = arguments.vmlinux
+        if arguments.dump is None:
+            arguments.dump = large_dump(arguments.kernel, arguments.threads)
+            vmlinux = vmlinux or fetch_kernel(arguments.kernel).cached_vmlinux
+        fine &= large(arguments.dump, vmlinux)
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
