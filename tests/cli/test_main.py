@@ -60,7 +60,8 @@ def test_a_bug_of_ours_is_one_line_and_70(
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr("kautopsy.triage.isolation.analyse", broken)
-    assert main(["report", str(tmp_path)]) == 70
+    (tmp_path / "vmcore").write_bytes(b"\x7fELF")
+    assert main(["report", str(tmp_path / "vmcore")]) == 70
     captured = capsys.readouterr().err
     assert captured.startswith("kautopsy: bug: RuntimeError: two\\nlines (")
     assert captured.count("\n") == 1
