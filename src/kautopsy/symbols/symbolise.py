@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import drgn
 import msgspec
 
 from kautopsy.model.crash import Crash, Frame
@@ -185,6 +186,11 @@ class Symboliser:
         if instruction is not None and instruction.file is None:
             instruction = self.frames(instruction, instruction=True)[-1]
         return msgspec.structs.replace(crash, frames=tuple(frames), instruction=instruction)
+
+    def symbols(self) -> list[drgn.Symbol]:
+        """All symbols of the kernel and of the modules opened so far, as drgn gives them."""
+        symbols: list[drgn.Symbol] = self._lines.program.symbols()
+        return symbols
 
     def forget(self) -> None:
         """Drop the lines remembered per address (a long-lived process may want their memory)."""
