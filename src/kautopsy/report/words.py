@@ -315,7 +315,8 @@ def lock(edge: WaitEdge) -> str:
     """``mutex lock_a (0xffff...)``."""
     kind = lock_kind(edge.lock)
     address = f"{edge.address:#x}" if edge.address is not None else ""
-    if edge.name:
+    # Where a lock has no name its address may stand for one.
+    if edge.name and edge.name != address:
         return f"{kind} {edge.name}" + (f" ({address})" if address else "")
     return f"{kind} {address}".strip()
 

@@ -87,7 +87,8 @@ def _graph(
         cycle = any(wait.cycle for wait in waits)
         name = first.name or (f"{first.address:#x}" if first.address is not None else "")
         kind = words.lock_kind(first.lock, short=True)
-        address = f"{first.address:#x}" if first.name and first.address is not None else ""
+        address = f"{first.address:#x}" if first.address is not None else ""
+        address = "" if address == name else address
         title = f"{kind} {name}".strip()
         subtitle = address if owner is not None else "owner unknown"
         if len(title) > _CHARACTERS and owner is not None:
