@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -19,7 +20,15 @@ from pathlib import Path
 
 from kautopsy.oops.triggers import LITERALS
 
-_WORDS = ["usb", "device", "pci", "link", "up", "eth0", "systemd", "Started", "Stopped", "service", "audit", "apparmor=ALLOWED", "ext4", "mounted", "filesystem", "ata1", "SATA", "nvme", "ipv6", "ADDRCONF", "NETDEV_UP", "random", "seq", "cpu", "MHz", "memory", "reserved", "bridge", "port", "entered", "state", "renamed", "promiscuous", "mode", "SELinux", "policy", "NFS", "server", "OK", "not", "responding", "timeout", "I/O", "scsi", "attached", "disk", "hid", "generic", "input", "kernel", "loop0", "detected", "capacity", "change", "from", "to"]
+_WORDS = re.findall(
+    r"\S+",
+    """
+usb device pci link up eth0 systemd Started Stopped service audit apparmor=ALLOWED ext4 mounted
+filesystem ata1 SATA nvme ipv6 ADDRCONF NETDEV_UP random seq cpu MHz memory reserved bridge
+port entered state renamed promiscuous mode SELinux policy NFS server OK not responding timeout
+I/O scsi attached disk hid generic input kernel loop0 detected capacity change from to
+""",
+)
 
 
 def quiet_log(path: Path, size: int) -> None:

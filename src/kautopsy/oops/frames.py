@@ -72,10 +72,8 @@ _ARM_NEW = re.compile(
 )
 _MORE = re.compile(rf"{_ADDRESS}(?P<guess>\?[ \t]*)?(?::(?P<module2>\w+):)?{LOCATION}{_MODULE}")
 _MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0-9a-f]{5}")
-_TAIL = re.compile(
-    r"[ \t]*(?:\)|\(unreliable\)|\(\)|\(P\)|\(L\)|\(F\)|\(K\)|\(FPK?\)|\(CPL?\)|\(PL\)"
-    r"|\d+/0x)*[ \t]*$"
-)
+# arm64 since 6.13 and powerpc say in parentheses how sure they are of a frame, and of what kind it is
+_TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t]*$")
 
 
 def frames_in(text: str) -> list[Frame]:

@@ -145,16 +145,16 @@ SKIPPED: tuple[Skip, ...] = (
     ),
     _skip(
         "allocators: they die of what others did to the memory, and of what others ask for",
-        r"_*k[mvz]?[mzc]?alloc\w*|_*kmem_cache_(?!create|destroy)\w+|_*kv[mzc]?alloc\w*"
-        r"|_*vm?zalloc\w*|_*krealloc\w*|_*kfree\w*|_*kvfree\w*",
-        r"_*slab_\w+|_*slub_\w+|___slab_alloc|allocate_slab|new_slab\w*|_*do_kmalloc\w*"
-        r"|get_freepointer\w*|freelist_\w+|cache_(?:alloc|free|grow)\w*",
-        r"_*alloc_(?:frozen_)?pages?(?:_\w+)?|alloc_pages\w*|_*get_free_pages?\w*"
-        r"|get_page_from_freelist|_*vmalloc\w*|_*vfree|kasan_kmalloc\w*",
-        r"check_(?:bytes\w*|slab|pad\w*)|init_object|slab_(?:bug|err|pad_check)|print_(?:trailer|section)",
-        r"alloc_debug_processing|free_debug_processing|object_err|kmalloc_\w+|_*do_k[mc]alloc\w*|qlist_\w+|qlink_\w+|_*kmalloc_large\w*|kmemdup\w*"
-        r"|_*(?:re)?set_page_owner\w*|mempool_alloc\w*|prep_new_page|_*alloc_percpu\w*"
-        r"|pcpu_alloc\w*|fs_reclaim_\w+",
+        r"_*k[mvzc]?[mzc]?alloc(?:_(?:trace|node|large|slab|order|reserve|array|noprof|track|cache)\w*)?",
+        r"_*kmem_cache_(?:z?alloc|free)\w*|_*kvm?z?alloc_(?:node|array)\w*|_*krealloc(?:_\w+)?",
+        r"_*k?v?free(?:_(?:sensitive|const|bulk|sync|skb\w*))?|consume_skb|_*do_k[mc]alloc\w*|_*do_kmalloc\w*|kmemdup\w*",
+        r"_*slab_\w+|_*slub_\w+|___slab_alloc|allocate_slab|new_slab\w*|get_freepointer\w*",
+        r"freelist_\w+|cache_(?:alloc|free|grow)\w*|qlist_\w+|qlink_\w+|mempool_alloc\w*",
+        r"_*alloc_(?:frozen_)?pages?(?:_\w+)?|alloc_pages\w*|_*get_free_pages?\w*",
+        r"get_page_from_freelist|_*v[mz]alloc(?:_(?:user|node|noprof|32|huge)\w*)?|prep_new_page",
+        r"check_(?:bytes\w*|slab|pad\w*)|init_object|print_(?:trailer|section)|object_err",
+        r"alloc_debug_processing|free_debug_processing|_*(?:re)?set_page_owner\w*|fs_reclaim_\w+",
+        r"_*alloc_percpu\w*|pcpu_alloc\w*",
     ),
     _skip(
         "waiting for a completion: its owner freed it",

@@ -53,7 +53,7 @@ def _usercopy(match: re.Match[str], body: Body) -> Name:
     r"[Kk]ernel BUG at (?P<file>[^\s:!]+)(?::(?P<line>\d+))?!?|[Kk]ernel BUG at\b"
     r"|\bKernel BUG \[#|kernel BUG in |^BUG\(\): ",
     detail_of=("list", "usercopy", "slab"),
-    takes_over=("buffer-overflow",),
+    takes_over=("buffer-overflow", "invalid-opcode", "internal-error"),
 )
 def _bug(match: re.Match[str], body: Body) -> Name:
     file = match.groupdict().get("file") or ""
@@ -129,7 +129,7 @@ def _groups(match: re.Match[str], name: str) -> str:
     return next((groups[f"{name}{i}"] for i in range(1, 7) if groups.get(f"{name}{i}")), "")
 
 
-@report("warning", _WARN)
+@report("warning", _WARN, detail_of=("hard-lockup",))
 def _warning(match: re.Match[str], body: Body) -> Name:
     file = _groups(match, "file")
     function = plain(_groups(match, "function"))
