@@ -110,13 +110,12 @@ def notable(story: Timeline) -> Node | None:
     moments = story.notable(_NOTABLE)
     if not moments:
         return None
-    end = story.crash_time
     return el(
         "ol",
         [
             el(
                 "li",
-                el("span", _before(moment, end), class_="when"),
+                el("span", _when(moment, story), class_="when"),
                 el("code", clip(moment.text, _LINE)),
                 class_=_CLASSES[moment.weight] + (" crash" if moment.index == story.crash else ""),
             )
@@ -126,14 +125,16 @@ def notable(story: Timeline) -> Node | None:
     )
 
 
-def _before(moment: Moment, end: float | None) -> str:
+def _when(moment: Moment, story: Timeline) -> str:
+    """How long before or after the crash."""
+    if moment.index == story.crash:
+        return "crash"
+    end = story.crash_time
     if moment.time is None or end is None:
         return ""
     before = end - moment.time
-    if before == 0:
-        return "crash"
     if abs(before) < 0.001:
-        return "just before" if before > 0 else "just after"
+        return "just after" if moment.index > (story.crash or 0) else "just before"
     return f"−{units.span(before)}" if before > 0 else f"+{units.span(-before)}"
 
 
