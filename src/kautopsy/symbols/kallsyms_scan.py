@@ -34,7 +34,7 @@ def find_tables(read: ReadMemory, stext: int, *, big_endian: bool = False) -> Ta
         base = chunk - len(before)
         at = data.find(_DIGITS)
         while at >= 0:
-            tables = _tables_around(read, base + at, order)
+            tables = _tables_around(read, base + at, order, stext)
             if tables is not None:
                 return tables
             at = data.find(_DIGITS, at + 1)
@@ -56,14 +56,14 @@ def _read_what_is_there(read: ReadMemory, address: int, size: int) -> bytes:
     return b"".join(pages)
 
 
-def _tables_around(read: ReadMemory, digits: int, order: str) -> Tables | None:
+def _tables_around(read: ReadMemory, digits: int, order: str, stext: int) -> Tables | None:
     """The tables, if ``digits`` is the address of token ``0`` among tokens."""
     try:
         found = _token_index(read, digits, order)
         if found is None:
             return None
         token_table, token_index = found
-        return _before(read, token_table, token_index, order)
+        return _before(read, token_table, token_index, order, stext)
     except (drgn.FaultError, struct.error):
         return None
 
@@ -89,7 +89,9 @@ def _token_index(read: ReadMemory, digits: int, order: str) -> tuple[int, int] |
     return None
 
 
-def _before(read: ReadMemory, token_table: int, token_index: int, order: str) -> Tables | None:
+def _before(
+    read: ReadMemory, token_table: int, token_index: int, order: str, stext: int
+) -> Tables | None:
     """Go backwards from the token table: markers, names, their number, the addresses."""
     for code, width in (("I", 4), ("Q", 8)):  # unsigned long markers before 4.20
         markers = _markers(read, token_table, order, code, width)
@@ -98,11 +100,11 @@ def _before(read: ReadMemory, token_table: int, token_index: int, order: str) ->
         start, offsets = markers
         # The names end at most one alignment before the markers; the last marker is near the end.
         low = start - offsets[-1] - _MARKED * 130
-        data = read(low, start - low)
+        data = _read_what_is_there(read, low, start - low)
         for names in range((start - offsets[-1]) & ~7, low + 16, -8):
             count, above = struct.unpack_from(order + "II", data, names - low - 8)
             if above == 0 and (count + _MARKED - 1) // _MARKED == len(offsets):
-                tables = _addresses(read, names, count, token_table, token_index, order)
+                tables = _addresses(read, names, count, token_table, token_index, order, stext)
                 if tables is not None:
                     return tables
     return None
@@ -130,16 +132,21 @@ def _markers(
 
 
 def _addresses(
-    read: ReadMemory, names: int, count: int, token_table: int, token_index: int, order: str
+    read: ReadMemory,
+    names: int,
+    count: int,
+    token_table: int,
+    token_index: int,
+    order: str,
+    stext: int,
 ) -> Tables | None:
     """``names`` are right if what lies before them can be addresses of ``count`` symbols."""
     num_syms = names - 8
-    (base,) = struct.unpack(order + "Q", read(num_syms - 8, 8))
-    offsets = num_syms - 8 - (4 * count + 7 & ~7)
-    if base >> 63 and base % _PAGE == 0 and offsets > 0:
-        return Tables(names, num_syms, token_table, token_index, offsets, num_syms - 8)
-    addresses = num_syms - 8 * count
     (last,) = struct.unpack(order + "Q", read(num_syms - 8, 8))
-    if last >> 63:
+    offsets = num_syms - 8 - (4 * count + 7 & ~7)
+    if last >> 63 == 0 or offsets <= 0:
+        return None
+    if last > stext:  # the last symbol's address; a relative base is the first one's
+        addresses = num_syms - 8 * count
         return Tables(names, num_syms, token_table, token_index, addresses=addresses)
-    return None
+    return Tables(names, num_syms, token_table, token_index, offsets, num_syms - 8)
