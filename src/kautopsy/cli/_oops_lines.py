@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kautopsy.model.errors import KautopsyError, UsageError
+from kautopsy.model.errors import KautopsyError, UnreadableError, UsageError
 
 if TYPE_CHECKING:
     from kautopsy.model.crash import Crash
@@ -111,22 +111,25 @@ class Lines:
         return render(lines).split("\n") if lines else [f"{place.file} is not in the tree"]
 
     def annotate(self, texts: Iterable[str], release: str | None) -> Iterator[str]:
-        """``texts`` with lines; without --vmlinux, of the kernel that the text itself names."""
-        from kautopsy.oops.facts import Facts
+        """``texts`` with the lines of the vmlinux that was named, or of the one of ``release``.
+
+        :raises UnreadableError: there is none
+        """
         from kautopsy.symbols.lines_annotate import annotate
 
-        if self._named is not None:
-            yield from annotate(texts, self._named)
-            return
-        facts = Facts()
-        waiting: list[str] = []
-        for text in texts:
-            # the frame may stand before the line that names the kernel
-            if "ainted" in text or "Linux version" in text:
-                facts.read(text)
-            waiting.append(text)
-        symboliser = self._for(facts.release or release)
-        yield from waiting if symboliser is None else annotate(waiting, symboliser)
+        symboliser = self._for(release)
+        if symboliser is None:
+            raise UnreadableError(
+                f"no vmlinux of {release}" if release else "the text names no kernel's release",
+                hint="name it with --vmlinux FILE",
+                slug="no-debuginfo",
+            )
+        return annotate(texts, symboliser)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the user named the vmlinux."""
+        return self._named is not None
 
     def _for(self, release: str | None) -> Symboliser | None:
         if self._named is not None or not self._search or not release:

@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from kautopsy.cli._oops_lines import add_symbols, open_lines
+from kautopsy.cli._oops_lines import Lines, add_symbols, open_lines
 from kautopsy.cli._output import Progress, add_json, print_json
 from kautopsy.model.errors import ExitCode, UnreadableError, UsageError
 
 if TYPE_CHECKING:
-    from kautopsy.cli._oops_lines import Lines
     from kautopsy.model.crash import Crash
 
 _STDIN = "-"
@@ -145,16 +144,23 @@ def _annotate(arguments: argparse.Namespace, lines: Lines) -> int:
     """Copy the logs line for line, with source lines where frames are."""
     found = False
     for file in arguments.files:
+        release: str | None = None
+        if not lines.is_named or arguments.check:
+            if file == _STDIN:
+                raise UsageError(
+                    "standard input can be read only once",
+                    hint="name the kernel with --vmlinux, and leave out --check",
+                )
+            crashes = list(_read(file, Lines(None, None, search=False), quiet=True))
+            found |= bool(crashes)
+            release = next((crash.release for crash in crashes if crash.release), None)
         with _opened(file) as (stream, _):
-            release: str | None = None
-
-            def texts(stream: BinaryIO = stream) -> Iterator[str]:
-                for raw in stream:
-                    yield raw.decode("utf-8", "surrogateescape").rstrip("\n")
-
-            for line in lines.annotate(texts(), release):
+            for line in lines.annotate(_texts(stream), release):
                 sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
         sys.stdout.buffer.flush()
-        if arguments.check and file != _STDIN:
-            found |= next(_read(file, lines, quiet=True), None) is not None
-    return ExitCode.BAD if found else ExitCode.OK
+    return ExitCode.BAD if arguments.check and found else ExitCode.OK
+
+
+def _texts(stream: BinaryIO) -> Iterator[str]:
+    for raw in stream:
+        yield raw.decode("utf-8", "surrogateescape").rstrip("\n")

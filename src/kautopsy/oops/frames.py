@@ -72,7 +72,7 @@ _ARM_NEW = re.compile(
 )
 _MORE = re.compile(rf"{_ADDRESS}(?P<guess>\?[ \t]*)?(?::(?P<module2>\w+):)?{LOCATION}{_MODULE}")
 _MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0-9a-f]{5}")
-# arm64 since 6.13 and powerpc say in parentheses how sure they are of a frame, and of what kind it is
+# arm64 (since 6.13) and powerpc say in parentheses of what kind a frame is, and how sure they are
 _TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t]*$")
 
 

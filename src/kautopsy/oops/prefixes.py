@@ -142,6 +142,6 @@ def _clean(raw: str, number: int) -> Line:
         caller = groups.get("caller") or caller
         stamp = groups.get("stamp") or stamp
     text = raw[position:]
-    if position and raw[position - 1] != " " and text.startswith(" "):
+    if position and raw[position - 1] == "]" and text.startswith(" "):
         text = text[1:]
     return Line(number, text, time, caller, stamp)
