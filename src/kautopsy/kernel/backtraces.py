@@ -7,11 +7,11 @@ from typing import Annotated
 
 import msgspec
 from drgn import Program
-from drgn.helpers.linux.pid import for_each_task
 
 from kautopsy.kernel.reading import READ_ERRORS, text
 from kautopsy.kernel.stacks import backtrace
 from kautopsy.kernel.table import Column, table
+from kautopsy.kernel.threads import threads
 
 
 class BacktraceFrame(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class BacktraceFrame(msgspec.Struct, frozen=True):
 @table
 def backtraces(program: Program) -> Iterator[BacktraceFrame]:
     """Frames of the kernel stacks of every thread, innermost first."""
-    for task in for_each_task(program):
+    for task in threads(program).tasks:
         try:
             pid, comm = int(task.pid), text(task.comm.string_())
         except READ_ERRORS:

@@ -31,9 +31,8 @@ def manual() -> str:
             f"| `{column.name}` | {_type(column)} | {column.doc.replace('|', '&#124;')} |"
             for column in table.columns
         )
-        parts.append(
-            f"## `{table.name}`\n\n{table.doc}\n\n| column | type | holds |\n|---|---|---|\n{rows}\n"
-        )
+        head = "| column | type | holds |\n|---|---|---|"
+        parts.append(f"## `{table.name}`\n\n{table.doc}\n\n{head}\n{rows}\n")
     return "\n".join(parts)
 
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import msgspec
 from drgn import Object, Program
 from drgn.helpers.linux.mm import task_rss, task_vsize
-from drgn.helpers.linux.pid import for_each_task
 
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.table import Column, table
+from kautopsy.kernel.threads import threads
 from kautopsy.model.base import Unreadable
 
 
@@ -34,7 +34,7 @@ class Process(msgspec.Struct, frozen=True):
 def processes(program: Program) -> Iterator[Process]:
     """Processes in user space with the memory they hold."""
     page = int(program["PAGE_SIZE"])
-    for task in for_each_task(program):
+    for task in threads(program).tasks:
         try:
             if int(task.pid) == int(task.tgid) and task.mm:
                 yield _row(program, task, page)

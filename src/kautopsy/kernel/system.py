@@ -8,7 +8,6 @@ from drgn import Program
 from drgn.helpers.linux.cpumask import num_online_cpus, num_present_cpus
 from drgn.helpers.linux.mm import totalram_pages
 from drgn.helpers.linux.panic import tainted
-from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import loadavg
 from drgn.helpers.linux.timekeeping import (
     ktime_get_boottime_seconds,
@@ -18,6 +17,7 @@ from drgn.helpers.linux.timekeeping import (
 )
 
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.threads import count
 from kautopsy.model.base import Unreadable
 from kautopsy.model.report import System
 
@@ -92,7 +92,7 @@ def system(program: Program, log: tuple[str, ...] | Unreadable) -> System:
         crash_time=readable(lambda: _crash_time(program)),
         uptime_seconds=readable(lambda: _uptime(program)),
         load_average=readable(lambda: loadavg(program)),
-        tasks=readable(lambda: sum(1 for _ in for_each_task(program, idle=True))),
+        tasks=readable(lambda: count(program)),
         tainted=readable(lambda: tuple(tainted(program).replace(" ", ""))),
         panic=panic,
     )

@@ -12,11 +12,11 @@ from drgn import Object, Program, SymbolKind, cast
 from drgn.helpers.linux.cgroup import cgroup_path
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.mm import task_rss
-from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import cpu_rq, task_cpu, task_state_to_char
 
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.table import Column, table
+from kautopsy.kernel.threads import threads
 from kautopsy.model.base import Unreadable
 
 PF_KTHREAD = 0x00200000
@@ -176,7 +176,7 @@ def tasks(program: Program) -> Iterator[Task]:
     names = Names(program)
     groups: dict[int, str | Unreadable] = {}
     memory: dict[int, int | Unreadable] = {}
-    for task in for_each_task(program):
+    for task in threads(program).tasks:
         yield _row(program, task, clock, names, groups, memory)
 
 

@@ -21,7 +21,6 @@ from typing import Annotated
 
 import msgspec
 from drgn import Object, Program, offsetof
-from drgn.helpers.linux.pid import for_each_task
 
 from kautopsy.kernel.reading import READ_ERRORS, text
 from kautopsy.kernel.table import Column, table
@@ -34,10 +33,13 @@ from kautopsy.kernel.tasks import (
     stack_size,
     state_of,
 )
+from kautopsy.kernel.threads import threads
 from kautopsy.model.base import Unreadable
 
 _KERNEL = 0xFFFF_8000_0000_0000
 _MAX_QUEUE = 10_000
+_NEAR_TOP = 96
+"""Words of a sleeping stack in which the way from a lock into the scheduler fits, many times."""
 _SAVED_REGISTERS = 6  # struct inactive_task_frame: r15, r14, r13, r12, bx, bp, then ret_addr
 
 
@@ -68,6 +70,7 @@ _STEMS: tuple[tuple[str, LockKind], ...] = (
 )
 _LOCK_STEMS = tuple(stem for stem, _ in _STEMS)
 _COMPLETION_STEMS = ("wait_for_completion", "__wait_for_common", "wait_for_common")
+_ALL_STEMS = (*_LOCK_STEMS, *_COMPLETION_STEMS, "rt_mutex_", "__rt_mutex_", "rt_spin_lock")
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Stacks:
         self.running: dict[int, Object] = {}
         clock = now(program)
         self._size = stack_size(program)
-        for task in for_each_task(program):
+        for task in threads(program).tasks:
             try:
                 address = int(task)
                 if task.on_cpu:
@@ -256,10 +259,20 @@ def _first_waiter_lock(
     return None
 
 
-def find_waits(stacks: Stacks) -> Iterator[Wait]:
-    """Every wait of every sleeping task."""
+def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
+    """Every wait of every sleeping task for a lock or a completion.
+
+    :param queues: waits in plain wait queues too, which is where most tasks of a machine are
+    """
     layout = _Layout(stacks.program)
     for sleeper in stacks.sleepers.values():
+        # A stack is a hundred words, a machine has thousands: look for the names first, each of
+        # which is looked up once.
+        if not queues and not any(
+            name and name.startswith(_ALL_STEMS)
+            for name in map(stacks.names, sleeper.words[:_NEAR_TOP])
+        ):
+            continue
         for index, word in enumerate(sleeper.words):
             if word == sleeper.address:
                 wait = _at(stacks, layout, sleeper, index)
@@ -361,7 +374,7 @@ class WaitRow(msgspec.Struct, frozen=True):
 @table
 def waits(program: Program) -> Iterator[WaitRow]:
     """Tasks that wait in the queue of a lock, a completion or a wait queue."""
-    for wait in find_waits(Stacks(program)):
+    for wait in find_waits(Stacks(program), queues=True):
         yield WaitRow(
             wait.pid,
             wait.comm,

@@ -9,7 +9,9 @@ import msgspec
 
 from kautopsy.kernel.reading import known, readable
 from kautopsy.kernel.system import system
+from kautopsy.kernel.threads import missing
 from kautopsy.model.base import Unreadable
+from kautopsy.model.dump import DumpFile
 from kautopsy.model.report import Report
 from kautopsy.symbols.ladder import open_program
 from kautopsy.triage.detector import investigate
@@ -51,7 +53,7 @@ def autopsy_steps(
         lines = tuple(str(record) for record in log)
         header = system(scene.program, scene.log_lines)
     report = Report(
-        dump=opened.dump,
+        dump=_with_problems(scene),
         symbols=opened.symbols,
         system=header,
         crash=None,
@@ -78,6 +80,18 @@ def autopsy_steps(
             report.symbols, notes=(*report.symbols.notes, *dict.fromkeys(scene.notes))
         ),
     )
+
+
+def _with_problems(scene: Scene) -> DumpFile:
+    """The dump, with what only a look inside tells about its completeness."""
+    if not scene.has_types:
+        return scene.dump
+    problem = readable(lambda: missing(scene.program))
+    if isinstance(problem, Unreadable):
+        problem = f"its tasks cannot be counted: {problem.unreadable}"
+    if problem is None:
+        return scene.dump
+    return msgspec.structs.replace(scene.dump, problems=(*scene.dump.problems, problem))
 
 
 def _with_pictures(report: Report, scene: Scene) -> Report:
