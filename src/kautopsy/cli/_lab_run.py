@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kautopsy.cli._guest_options import add_guest
 from kautopsy.cli._output import Progress
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
@@ -26,11 +27,8 @@ _LEAVE = b"\x1d"  # Ctrl-]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--kernel", default="6.1", metavar="V", help="5.10, 6.1, 6.12 or 7.2")
-    parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
-    parser.add_argument("--cpus", type=int, default=2, metavar="N")
+    add_guest(parser)
     parser.add_argument("--append", default="", metavar="WORDS", help="more kernel command line")
-    parser.add_argument("--crashkernel", default="256M", metavar="SIZE", help="'' reserves nothing")
     parser.add_argument(
         "--module", action="append", default=[], metavar="NAME", help="load it; may be repeated"
     )

@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from kautopsy.cli._guest_options import add_guest, positive
 from kautopsy.cli._output import Progress, add_json, print_json
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
@@ -19,17 +20,16 @@ from kautopsy.model.errors import ExitCode
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--kernel", default="6.1", metavar="V", help="5.10, 6.1, 6.12 or 7.2")
+    add_guest(parser)
     parser.add_argument(
         "--via", choices=("sysrq", "qmp"), default="sysrq", help="qmp: an NMI from the hypervisor"
     )
     parser.add_argument(
-        "--crashkernel", default="256M", metavar="SIZE", help="memory for the capture kernel"
-    )
-    parser.add_argument("--memory", type=int, default=1024, metavar="MIB", help="of the guest")
-    parser.add_argument("--cpus", type=int, default=2, metavar="N", help="of the guest")
-    parser.add_argument(
-        "--target-size", type=int, default=8192, metavar="MIB", help="of the disk that it saves to"
+        "--target-size",
+        type=positive,
+        default=8192,
+        metavar="MIB",
+        help="of the disk that it saves to",
     )
     parser.add_argument(
         "--debuginfo",

@@ -20,7 +20,7 @@ from kautopsy.lab.guest import Guest, State, Way
 from kautopsy.lab.kernels import GuestKernel, fetch_kernel
 from kautopsy.lab.tools import Tools, fetch_tools
 from kautopsy.model.base import Unreadable
-from kautopsy.model.crash import Kind
+from kautopsy.model.crash import Kind, TaskRef
 from kautopsy.model.drill import DrillRecord, Stage, StageStatus
 from kautopsy.model.errors import KautopsyError, UnreadableError
 from kautopsy.model.report import Report
@@ -71,6 +71,7 @@ class GuestDrill:
         self.nonce = f"kautopsy-drill-{secrets.token_hex(8)}"
         self._dump: Path | None = None
         self._report: Report | None = None
+        self._writer: TaskRef | None = None
 
     def walk(self, watch: Watch) -> Outcome:
         """Do it; a stage that fails is in the outcome, not an exception."""
@@ -107,6 +108,7 @@ class GuestDrill:
             view.detail = self.nonce
         with stages.stage(Name.TRIGGERED) as view:
             guest.crash(self._way)
+            self._writer = guest.writer
             said = guest.console.texts[guest.panic_line].strip()
             if CAPTURE_BOOTED.search(said):
                 said = "the capture kernel took over before the console got a word"
@@ -155,7 +157,7 @@ class GuestDrill:
         with stages.stage(Name.ANALYSED) as view:
             *_, report = analyse(dump, vmlinux=vmlinux)
             self._report = report
-            view.detail = _judge(report, _EXPECTED[self._way])
+            view.detail = judge(report, _EXPECTED[self._way], self._writer)
         with stages.stage(Name.NONCE_FOUND) as view:
             log = () if isinstance(report.log, Unreadable) else report.log
             if not any(self.nonce in line for line in log):
@@ -202,19 +204,28 @@ class GuestDrill:
         )
 
 
-def _judge(report: Report, expected: Kind) -> str:
+def judge(report: Report, expected: Kind, writer: TaskRef | None) -> str:
     """The verdict in a line.
 
-    :raises KautopsyError: it names another cause than the one the drill made
+    :param writer: the task that is known to have pulled the trigger, if a task did
+    :raises KautopsyError: the report names another cause, or another task, than the drill's own
     """
+    hint = "read the report: the machine died of something else first, or the analysis is wrong"
+    blamed = report.crash.task if report.crash else None
+    if writer and blamed and blamed.pid not in (None, writer.pid):
+        raise KautopsyError(
+            f"the report says that {blamed.comm} (pid {blamed.pid}) panicked, but it was"
+            f" {writer.comm} (pid {writer.pid})",
+            hint=hint,
+            slug="wrong-task",
+        )
     verdict = report.verdict
     if verdict is None or verdict.kind is Kind.UNKNOWN:
         return f"no verdict (symbols: {report.symbols.source})"
     if verdict.kind is not expected:
         raise KautopsyError(
             f"the verdict is {verdict.kind} ({verdict.title}), but the drill made {expected}",
-            hint="read the report: either the machine died of something else first, or the"
-            " analysis is wrong",
+            hint=hint,
             slug="wrong-verdict",
         )
     return f"{verdict.kind}: {verdict.title}"
