@@ -303,7 +303,7 @@ def _sysrq(match: re.Match[str], body: Body) -> Name:
         kind=Kind.OPERATOR_SYSRQ,
         title="sysrq: crash asked for in sysrq_handle_crash",
         titles=(seen, "SysRq : Trigger a crash")
-        if is_sysrq(body)
+        if is_sysrq(body) and body.panic is None
         else ("SysRq : Trigger a crash",),
         trigger=Trigger.SYSRQ,
         needs_trace=False,
