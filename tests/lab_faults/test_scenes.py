@@ -24,7 +24,6 @@ FUNCTION = re.compile(r"^static (?:kept )?[\w *]+?\b(\w+)\(", re.MULTILINE)
 # before a capture kernel is loaded (root-mount-failure), nor of what only hardware does.
 PROVOKED = set(Kind) - {
     Kind.DOUBLE_FAULT,
-    Kind.MEMORY_SAFETY,
     Kind.DATA_RACE,
     Kind.LOCK_MISUSE,
     Kind.HARDWARE_NMI,

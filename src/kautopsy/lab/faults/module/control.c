@@ -2,6 +2,7 @@
 /* Somebody decides that the machine has to stop. */
 #include <linux/kernel.h>
 #include <linux/pid.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 
@@ -19,13 +20,26 @@ static int module_panic(void)
 	return 0;
 }
 
-static int kill_init(void)
+/*
+ * As a segmentation fault in init does (force_sig_info_to_task()). A SIGKILL would not: the kernel
+ * ignores it for the first process.
+ */
+static int crash_init(void)
 {
-	return kill_pid(find_vpid(1), SIGKILL, 1);
+	struct task_struct *init;
+
+	rcu_read_lock();
+	init = pid_task(find_vpid(1), PIDTYPE_PID);
+	if (init) {
+		init->signal->flags &= ~SIGNAL_UNKILLABLE;
+		send_sig(SIGSEGV, init, 1);
+	}
+	rcu_read_unlock();
+	return init ? 0 : -ESRCH;
 }
 
 const struct scene control_scenes[] = {
 	{ "module-panic", module_panic },
-	{ "kill-init", kill_init },
+	{ "crash-init", crash_init },
 	{ }
 };

@@ -210,6 +210,23 @@ static int stack_overflow(void)
 	return tree_depth(0) ? 0 : -EAGAIN;
 }
 
+/* Sixteen bytes for a name of up to 31: the canary above the buffer goes. */
+static kept size_t label_format(const char *name)
+{
+	char label[16];
+	volatile char *end = label;
+
+	while (*name)
+		*end++ = *name++;
+	*end = '\0';
+	return strlen(label);
+}
+
+static int stack_smash(void)
+{
+	return label_format("a-name-of-exactly-thirty-chars") ? 0 : -EAGAIN;
+}
+
 static kept u32 rate_per_second(u32 bytes, u32 seconds)
 {
 	return bytes / seconds;
@@ -279,6 +296,7 @@ const struct scene oops_scenes[] = {
 	{ "list-double-del", list_double_del },
 	{ "list-double-add", list_double_add },
 	{ "stack-overflow", stack_overflow },
+	{ "stack-smash", stack_smash },
 	{ "divide-error", divide_error },
 	{ "bug", bug },
 	{ "warn", warn },
