@@ -27,7 +27,11 @@ _HARDWARE = re.compile(r"(?:Hardware|Machine)[ \t]name:[ \t]*(?P<name>.*?)[ \t]*
 _PROCESS = re.compile(
     rf"Process[ \t](?P<comm>.{{1,40}}?)[ \t]*\(pid:[ \t]*(?P<pid>{_NUMBER})(?:,|\))"
 )
-_ON_CPU = re.compile(r"(?:^CPU[ \t]|CPU:[ \t]+|CPU#|[Cc]pu[ \t]|on CPU[ \t]?)(?P<cpu>\d{1,5})\b")
+# crash(8): `PID: 1412   TASK: ffff88003d0b2040  CPU: 0   COMMAND: "bash"`
+_CRASH = re.compile(
+    r"PID:[ \t]*(?P<pid>\d+)[ \t]+TASK:[ \t]*[0-9a-f]+[ \t]+CPU:[ \t]*(?P<cpu>\d+)[ \t]+"
+    r'COMMAND:[ \t]*"(?P<comm>[^"]*)"'
+)
 _TASK = re.compile(rf"\b(?:by task|by|comm:?)[ \t](?P<comm>[^\s].{{0,30}}?)[/](?P<pid>{_NUMBER})\b")
 _HUNG = re.compile(
     rf"INFO: task (?P<comm>.{{1,64}}):(?P<pid>{_NUMBER}) (?:blocked|can't die|<.{{1,40}}> blocked)"
@@ -76,6 +80,10 @@ class Facts:
             if match is not None:
                 self.hardware = match["name"]
                 return True
+        if self.release is None and "RELEASE: " in text:
+            match = re.match(r"[ \t]*RELEASE: (\d[\w.+~@-]*)$", text)
+            if match is not None:
+                self.release = match[1]
         if self.release is None and ("ersion" in text or "LAGS" in text or "lags" in text):
             match = _RELEASE_2_6.search(text) or _LINUX_VERSION.search(text)
             if match is not None:
@@ -140,6 +148,11 @@ class Facts:
                 release = _RELEASE.search(" " + end["rest"])
                 if release is not None:
                     self.release = release["release"].rstrip(".")
+            return True
+        match = _CRASH.search(text)
+        if match is not None:
+            self.cpu = int(match["cpu"])
+            self.task = TaskRef(pid=int(match["pid"]), comm=match["comm"])
             return True
         match = _PROCESS.search(text)
         if match is not None and self.task is None:

@@ -54,6 +54,12 @@ _BARE = re.compile(
     rf"[ \t]*\(?{_MARK}(?:\[[0-9a-f]{{8,16}}\][ \t]*(?=\[))?{_ADDRESS}?(?P<guess>\?[ \t]*)?"
     r"0x(?P<bare>[0-9a-f]{5,16})(?:/0x[0-9a-f]+)?(?:[ \t]*\[(?P<module>\w+)\])?\)?[ \t]*$"
 )
+# bt of crash(8): ` #8 [ffff88003c33dd60] page_fault at ffffffff8152aaf5 [module]`
+_CRASH = re.compile(
+    rf"[ \t]*#\d+[ \t]+\[[0-9a-f]{{8,16}}\][ \t]+(?P<function>{SYMBOL})[ \t]+"
+    r"at[ \t]+(?P<address>[0-9a-f]{8,16})"
+    r"(?:[ \t]+\[(?P<module>\w+)\])?[ \t]*$"
+)
 _ADDRESS_ALONE = re.compile(
     r"[ \t]*\(?\[<(?P<address>[0-9a-f]{8,16})>\]\)?[ \t]*(?:\(unreliable\))?$"
 )
@@ -79,7 +85,11 @@ _TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t
 def frames_in(text: str) -> list[Frame]:
     """The frames on one line of a backtrace; none if it is no such line."""
     if not _MAYBE.search(text):
-        return []
+        crash = _CRASH.match(text) if "#" in text else None
+        if crash is None:
+            return []
+        address = int(crash["address"], 16)
+        return [Frame(function=crash["function"], module=crash["module"], address=address)]
     return list(_frames(text))
 
 

@@ -44,6 +44,8 @@ _PSW = re.compile(
     r"[ \t]*Krnl PSW :[ \t]*[0-9a-f]{8,16}[ \t]+(?P<address>[0-9a-f]{8,16})"
     rf"[ \t]+\(?(?:\[<[0-9a-f]+>\][ \t]*)?(?:{_WHERE}|0x(?P<bare>[0-9a-f]+))"
 )
+# crash(8), which counts in tens: `[exception RIP: sysrq_handle_crash+22]`
+_CRASH = re.compile(rf"[ \t]*\[exception [RE]?IP: (?P<function>{SYMBOL})\+(?P<decimal>\d+)\]")
 _XTENSA_ETC = re.compile(rf"[ \t]*(?:TPC: <|IAOQ\[0\]: |Instruction pointer: )(?:{_WHERE})")
 _MAYBE = re.compile(r"IP|PC|pc|PSW|epc|era|ERA|IAOQ")
 _FORMS = (_EIP, _NIP, _PSW, _PC_LINE, _XTENSA_ETC, _RIP)
@@ -68,6 +70,9 @@ def instruction_in(text: str) -> Instruction | None:
     """What an instruction pointer's line says, None if ``text`` is no such line."""
     if not _MAYBE.search(text):
         return None
+    crash = _CRASH.match(text)
+    if crash is not None:
+        return Instruction(Frame(function=crash["function"], offset=int(crash["decimal"])))
     for form in _FORMS:
         match = form.match(text)
         if match is None:

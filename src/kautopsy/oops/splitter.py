@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from kautopsy.oops.body import Body
 from kautopsy.oops.families import FAMILIES, Family
+from kautopsy.oops.families.panics import ends
 from kautopsy.oops.lines import Line
 from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, ORDERLY
 
@@ -24,6 +25,9 @@ _HEAD_LINES = 40
 _MAX_LINES = 60_000
 _CUT_HERE = "------------[ cut here ]------------"
 _CHAIN_SECONDS = 60.0
+"""A machine check this soon after a warning is what the warning was a sign of."""
+_PANIC_SECONDS = 300.0
+"""panic() comes at once, but printing a big machine's state over a serial line takes minutes."""
 _RULE = re.compile(r"={20,}$|={5,}$|-{20,}$")
 _MESSAGE = re.compile(
     r"SysRq|list_\w+ corruption|usercopy:|refcount_t|kernel tried to execute|detected buffer"
@@ -42,7 +46,7 @@ _NMI = re.compile(r"Sending NMI |NMI backtrace for|sending NMI")
 class Report:
     """A report while it grows.
 
-    :param follow_ups: titles-to-be of what followed from it
+    :param all_cpus: every CPU was asked for its backtrace, and their lines belong here
     :param prelude: a report shortly before that this one grew out of
     """
 
@@ -130,14 +134,13 @@ class Splitter:
 
     def _head(self, line: Line, family: Family, match: re.Match[str]) -> Iterator[Report]:
         report = self._open.get(line.caller)
-        if family.aftermath is not None and family.aftermath.search(line.text):
-            ended = report or self._latest
-            if ended is not None and ended.body.panic is None and _leads_to(ended, line):
-                ended.body.panic = line.text[match.start() :]
+        if family.name == "panic":
+            ended = self._ended_by(line, line.text[match.start() :])
+            if ended is not None:
+                if ended.body.panic is None:
+                    ended.body.panic = line.text[match.start() :]
                 ended.body.add(line)
                 ended.body.last_line = line.number
-                return
-            if ended is not None and ended.body.panic is not None:
                 return
         if (
             family.name == "panic"
@@ -188,7 +191,7 @@ class Splitter:
             if (
                 family.name == "machine-check"
                 and report.family.name == "warning"
-                and _soon(report, line)
+                and _soon(report, line, _CHAIN_SECONDS)
             ):
                 prelude = report
             elif (
@@ -204,6 +207,16 @@ class Splitter:
         body = Body(line, before)
         self._latest = Report(body, family, match, self.release, prelude)
         self._open[line.caller] = self._latest
+
+    def _ended_by(self, line: Line, panic: str) -> Report | None:
+        """The report that a panic is the end of: its CPU's own, else the last one that fits."""
+        own = self._open.get(line.caller)
+        for report in (own, *reversed(self._open.values())):
+            if report is None or report.family.name == "panic":
+                continue
+            if ends(panic, report.family.name) and _soon(report, line, _PANIC_SECONDS):
+                return report
+        return None
 
     def _body(self, line: Line) -> None:
         report = self._open.get(line.caller)
@@ -254,19 +267,12 @@ class Splitter:
         return recent[start:]
 
 
-def _leads_to(report: Report, line: Line) -> bool:
-    if report.family.name == "panic":
-        return False
-    if "Attempted to kill init" in line.text and report.family.name == "warning":
-        return False
-    return line.number - report.body.last_line < 5000
-
-
-def _soon(report: Report, line: Line) -> bool:
-    times = (report.body.head.time, line.time)
+def _soon(report: Report, line: Line, seconds: float) -> bool:
+    """Whether ``line`` came within ``seconds`` of the report's end; without a clock, near it."""
+    times = (report.body.lines[-1].time or report.body.head.time, line.time)
     if None in times:
-        return line.number - report.body.head.number < 2000
+        return line.number - report.body.last_line < 2000
     start, now = times
     assert start is not None
     assert now is not None
-    return 0 <= now - start <= _CHAIN_SECONDS
+    return -1.0 <= now - start <= seconds

@@ -51,7 +51,8 @@ SKIPPED: tuple[Skip, ...] = (
         "WARN(), BUG() and their traps: the caller complains",
         r"\w*warn_slowpath\w*|_*warn(?:_printk|_alloc\w*)?|report_bug|_*report_bug\w*|fixup_bug"
         r"|handle_bug|\w*bug_handler\w*",
-        r"(?:do_)?invalid_op|\w*assfail|\w+_assertfail|\w*stack_chk_fail\w*|_*fortify\w*|_*ubsan\w*|handle_overflow"
+        r"(?:do_)?invalid_op|\w*assfail|\w+_assertfail|\w*stack_chk_fail\w*|_*fortify\w*"
+        r"|_*ubsan\w*|handle_overflow"
         r"|cfi_\w+|_*schedule_bug|bug_at",
         r"usercopy_\w+|_*check_heap_object|_*check_object_size|_*check_object|_*might_(?:fault"
         r"|sleep|resched)\w*|_*cant_\w+",
@@ -145,9 +146,11 @@ SKIPPED: tuple[Skip, ...] = (
     ),
     _skip(
         "allocators: they die of what others did to the memory, and of what others ask for",
-        r"_*k[mvzc]?[mzc]?alloc(?:_(?:trace|node|large|slab|order|reserve|array|noprof|track|cache)\w*)?",
+        r"_*k[mvzc]?[mzc]?alloc(?:_(?:trace|node|large|slab|order|reserve|array|noprof|track"
+        r"|cache)\w*)?",
         r"_*kmem_cache_(?:z?alloc|free)\w*|_*kvm?z?alloc_(?:node|array)\w*|_*krealloc(?:_\w+)?",
-        r"_*k?v?free(?:_(?:sensitive|const|bulk|sync|skb\w*))?|consume_skb|_*do_k[mc]alloc\w*|_*do_kmalloc\w*|kmemdup\w*",
+        r"_*k?v?free(?:_(?:sensitive|const|bulk|sync|skb\w*))?|consume_skb|_*do_k[mc]alloc\w*"
+        r"|_*do_kmalloc\w*|kmemdup\w*",
         r"_*slab_\w+|_*slub_\w+|___slab_alloc|allocate_slab|new_slab\w*|get_freepointer\w*",
         r"freelist_\w+|cache_(?:alloc|free|grow)\w*|qlist_\w+|qlink_\w+|mempool_alloc\w*",
         r"_*alloc_(?:frozen_)?pages?(?:_\w+)?|alloc_pages\w*|_*get_free_pages?\w*",
@@ -166,8 +169,10 @@ SKIPPED: tuple[Skip, ...] = (
     ),
     _skip(
         "formatting of lib/vsprintf.c: the caller gave the arguments",
-        r"va_format|(?:widen|escaped|symbol|resource|mac_address|uuid|clock|device_node|fwnode)_string",
-        r"ip[46]?_\w*string\w*|ip[46]_addr_string|bitmap_\w*string|dentry_name|file_dentry_name|hex_string",
+        r"va_format|(?:widen|escaped|symbol|resource|mac_address|uuid|clock|device_node"
+        r"|fwnode)_string",
+        r"ip[46]?_\w*string\w*|ip[46]_addr_string|bitmap_\w*string|dentry_name|file_dentry_name"
+        r"|hex_string",
     ),
     _skip(
         "queueing work: the caller owns it",
@@ -343,7 +348,8 @@ _WAITING = re.compile(
 
 
 _SLEEPING = re.compile(
-    r"_*(?:io_)?schedule\w*|context_switch|__switch_to\w*|_*wait_\w+|do_wait\w*|io_schedule\w*|bit_wait\w*|msleep\w*|"
+    r"_*(?:io_)?schedule\w*|context_switch|__switch_to\w*|_*wait_\w+|do_wait\w*|io_schedule\w*"
+    r"|bit_wait\w*|msleep\w*|"
     r"schedule_\w+|rwsem_\w+|rcu_barrier\w*|synchronize_\w+|kthread\w*"
 )
 

@@ -48,7 +48,6 @@ class Family:
 
     :param detail_of: families whose report this line continues while it has no backtrace yet
     :param takes_over: families that this line, coming before their backtrace, says better
-    :param aftermath: panic reasons that only end an earlier report
     """
 
     name: str
@@ -56,7 +55,6 @@ class Family:
     parse: Parse
     detail_of: frozenset[str] = frozenset()
     takes_over: frozenset[str] = frozenset()
-    aftermath: re.Pattern[str] | None = None
 
 
 FAMILIES: list[Family] = []
@@ -68,7 +66,6 @@ def report(
     *,
     detail_of: Iterable[str] = (),
     takes_over: Iterable[str] = (),
-    aftermath: str | None = None,
 ) -> Callable[[Parse], Parse]:
     """Declare the family ``name``."""
 
@@ -80,7 +77,6 @@ def report(
                 parse=parse,
                 detail_of=frozenset(detail_of),
                 takes_over=frozenset(takes_over),
-                aftermath=re.compile(aftermath) if aftermath else None,
             )
         )
         return parse

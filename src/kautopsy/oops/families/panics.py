@@ -10,20 +10,62 @@ from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name, at_instruction, in_function, on_stack, report, skip
 from kautopsy.oops.titles import stable, stall
 
-AFTERMATH = (
-    r"Kernel panic - not syncing: ?(?:Fatal exception|.*panic_on_warn set|softlockup: hung tasks"
-    r"|hung_task: blocked tasks|"
-    r"[Hh]ard LOCKUP|.*hard LOCKUP|RCU Stall|Fatal [Mm]achine check|Fatal local machine check"
-    r"|Machine check|Fatal hardware error|"
-    r"Aiee, killing interrupt handler|Attempted to kill (?:init|the idle task)|Oops"
-    r"|.*unhandled context fault|"
-    r"kernel stack overflow|Machine halted|Unrecoverable"
-    r"|Timeout: Not all CPUs|asynchronous SError|"
-    r"(?:panic_on_oops|kernel: )|MCA architectural|UBSAN: panic_on_warn"
-    r"|workqueue: panic_on_stall|Detected machine check|"
-    r"stack-protector: Kernel stack is corrupted in: (?:[0-9a-f]+$)|BAD STACK|Async-stack"
-    r"|sysrq triggered crash)"
+_DEATHS = frozenset(
+    {
+        "page-fault",
+        "general-protection",
+        "bug",
+        "oops",
+        "internal-error",
+        "trap",
+        "invalid-opcode",
+        "divide",
+        "double-fault",
+        "stack-overflow",
+        "stack-segment",
+        "list",
+        "usercopy",
+        "buffer-overflow",
+        "control-flow",
+        "exec-fault",
+        "slab",
+        "machine-check",
+    }
 )
+
+AFTERMATH: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = tuple(
+    (re.compile(reason), families)
+    for reason, families in (
+        # arch/*/kernel/{dumpstack,traps}.c, kernel/exit.c
+        (
+            r"Fatal exception|Oops\b|Aiee, killing|Unrecoverable|BAD STACK|kernel stack overflow",
+            _DEATHS,
+        ),
+        (r"Attempted to kill (?:init|the idle task)|Machine halted|Fatal trap", _DEATHS),
+        (r"panic_on_warn set|panic_on_warn", None),  # whatever a sanitizer or a check complained of
+        (r"softlockup: hung tasks", frozenset({"soft-lockup"})),
+        (r"hung_task: blocked tasks", frozenset({"hung-task"})),
+        (r"[Hh]ard LOCKUP", frozenset({"hard-lockup"})),
+        (r"RCU Stall", frozenset({"rcu-stall"})),
+        (r"workqueue: panic_on_stall", frozenset({"workqueue-stall"})),
+        (r"sysrq triggered crash", frozenset({"sysrq"})),
+        (
+            r"[Mm]achine [Cc]heck|Fatal hardware error|Timeout: Not all CPUs|MCA architectural"
+            r"|SError",
+            frozenset({"machine-check", "ghes", "mce-logged", "trap"}),
+        ),
+        (r"System is deadlocked|Out of memory", frozenset({"hung-task"})),
+    )
+)
+"""Reasons of panic() that end an earlier report, and the families of that; None for any."""
+
+
+def ends(reason: str, family: str) -> bool:
+    """Whether panic() with this reason is what came of a report of ``family``."""
+    for pattern, families in AFTERMATH:
+        if pattern.search(reason):
+            return families is None or family in families
+    return False
 
 
 @dataclass(frozen=True)
@@ -135,7 +177,6 @@ _ENTRY = skip("schedule", "retint_kernel", "preempt_")
 @report(
     "panic",
     r"Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*))?|Kernel panic: (?P<old>.+)",
-    aftermath=AFTERMATH,
     takes_over=("nmi",),
 )
 def _panic(match: re.Match[str], body: Body) -> Name:
