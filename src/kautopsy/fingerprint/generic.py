@@ -238,7 +238,7 @@ RULES: tuple[Rule, ...] = (
         r"memcg_\w*slab\w*|do_slab_free|cache_reap|drain_\w*freelist\w*|_*percpu_alloc|pcpu_alloc\w*",
         r"init_object|trace_k[mf]\w+|kmemleak_\w+|create_object\w*|fault_create_\w+|should_fail\w*",
         r"fail_dump|__should_failslab|debug_check_no_obj_freed|debug_object_\w+|__debug_\w+",
-        r"__free_slab|discard_slab|bad_page\w*|free_pcppages_\w+|free_pcp_\w+|___cache_free",
+        r"_*alloc_percpu\w*|free_percpu|__free_slab|discard_slab|bad_page\w*|free_pcppages_\w+|free_pcp_\w+|___cache_free",
     ),
     _rule(
         Role.HELPER,
@@ -247,10 +247,11 @@ RULES: tuple[Rule, ...] = (
         r"do_raw_\w*lock\w*|_*(?:native_)?queued_\w*lock\w*|native_queued_\w+|pv_\w*(?:lock|kick|wait)\w*",
         r"_*mutex_\w*lock\w*|_*mutex_(?:spin|optimistic)\w*|_*rt_mutex_\w+|_*ww_mutex_\w+|osq_lock",
         r"rwsem_\w+|_*(?:down|up)(?:_(?:read|write|interruptible|killable|timeout|trylock))\w*|_*down|_*up",
-        r"call_rwsem_\w+|__rwsem_\w+|percpu_(?:down|up)_\w+|_*percpu_\w*rwsem\w*|arch_(?:spin|read|write)_\w*lock\w*",
+        r"call_rwsem_\w+|__rwsem_\w+|_*percpu_(?:down|up)_\w+|_*percpu_\w*rwsem\w*|arch_(?:spin|read|write)_\w*lock\w*",
         r"rwlock_\w+|ticket_\w*lock\w*|rtlock_\w+|seqcount_\w+|read_seqbegin\w*|seqprop_\w+",
         r"lock_sock(?:_nested|_fast)?|__lock_sock|release_sock|bh_(?:un)?lock_sock\w*|lockref_\w+",
         r"bit_spin_\w+|hlist_bl_\w*lock|_*bit_(?:un)?lock\w*|_*local_lock\w*|rcu_read_\w*lock\w*",
+        r"rtnl_(?:un|try)?lock\w*|cpus_read_\w*lock|rcu_lock_\w+|fs_reclaim_\w+|genl_(?:un)?lock",
         r"atomic_dec_and_mutex_lock|_atomic_dec_and_\w*lock\w*|refcount_dec_and_\w*lock\w*|pfn_lock",
     ),
     _rule(
@@ -296,6 +297,15 @@ RULES: tuple[Rule, ...] = (
         r"__?check_(?:object|heap_object|heap|page_span)\w*|_*check_object_size|usercopy_warn",
         r"clear_page\w*|copy_page(?!_range)\w*|clear_huge_page|kmap\w*|_*kunmap\w*|console_\w+",
         r"__?memcpy_\w+|memchr_inv|hex_\w+|sg_(?:next|miter_\w+|copy_\w+)|fault_in_\w+|iterate_and_advance\w*",
+    ),
+    _rule(
+        Role.HELPER,
+        "buffers of the network: they belong to whoever fills and frees them",
+        r"_*(?:alloc|napi_alloc|netdev_alloc|build|consume|dev_kfree|pskb_copy)_skb\w*|_*pskb_\w+",
+        r"_*skb_(?:put|push|pull|trim|clone|copy|queue|dequeue|release|panic|over|under|unlink)\w*",
+        r"_*skb_(?:get|expand|cow|realloc|linearize|checksum)\w*|sock_(?:wmalloc|[wre]free)",
+        r"nla_(?:memcpy|put|get|parse|validate|strlcpy|strscpy)\w*|scatterwalk_\w+",
+        r"sock_alloc_send_\w+|sk_prot_alloc",
     ),
     _rule(
         Role.HELPER,
