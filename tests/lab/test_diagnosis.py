@@ -6,7 +6,7 @@ PANICKED = [
     "[   11.490334] sysrq: Trigger a crash",
     "[   11.490400] Kernel panic - not syncing: sysrq triggered crash",
 ]
-BOOTED = "[    0.000000] Linux version 6.1.0-50-cloud-amd64 (debian-kernel@lists.debian.org)"
+BOOTED = "[    0.000000] Linux version 6.1.0-50-cloud-amd64 (builder@example.org)"
 # The ends of consoles as real capture kernels left them.
 CASES = [
     (

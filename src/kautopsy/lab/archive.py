@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kautopsy.lab.cache import staged
+from kautopsy.lab.cache import locked, staged
 from kautopsy.lab.errors import LabError, NoKernelError
 from kautopsy.lab.mirror import debian_mirror
 from kautopsy.model.errors import MissingToolError
@@ -71,9 +71,11 @@ class Archive:
                 raise MissingToolError(
                     "is not installed", thing=tool, hint="the lab needs apt and dpkg"
                 )
-        self._configure()
-        # Suites that are no longer supported keep an expired Release file.
-        self._apt("apt-get", "-qq", "update")
+        self._root.mkdir(parents=True, exist_ok=True)
+        # apt's own locks do not wait.
+        with locked(self._root):
+            self._configure()
+            self._apt("apt-get", "-qq", "update")
         self._updated = True
 
     def names(self, prefix: str) -> list[str]:
@@ -115,7 +117,8 @@ class Archive:
         """
         self.update()
         before = set(folder.glob("*.deb"))
-        self._apt("apt-get", "-qq", "download", package.argument, cwd=folder)
+        with locked(self._root):
+            self._apt("apt-get", "-qq", "download", package.argument, cwd=folder)
         (deb,) = set(folder.glob("*.deb")) - before
         with deb.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -158,6 +161,7 @@ class Archive:
         (root / "apt.conf").write_text(
             "\n".join(
                 [
+                    'Acquire::Retries "3";',
                     *(line for line in inherited if _INHERITED.match(line)),
                     f'Dir::State "{root}";',
                     f'Dir::State::lists "{root}/lists";',
