@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kautopsy.model.crash import Frame
@@ -37,6 +37,9 @@ _INTERRUPT = re.compile(
     r"--- (?:interrupt|Exception|Interrupt)(?:: *[0-9a-f]+)? (?:at|\("
     r"|#\d).*?(?P<where>[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+.*)"
 )
+# The segment tells registers of an interrupted context from the line at a report's end; crash(8)
+# says `[exception RIP: `.
+_INTERRUPTED = re.compile(r"IP: *00?\d0:|\[exception [RE]?IP")
 _CODE = re.compile(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
 _CODE_NEXT = re.compile(
     r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$"
@@ -113,11 +116,6 @@ class Body:
             self._waiting = Instruction(Frame(), waits=True)
 
     @property
-    def quiet_lines(self) -> int:
-        """Lines since the last one that surely belonged to the report."""
-        return self.lines[-1].number - self.last_line
-
-    @property
     def has_trace(self) -> bool:
         """Whether a backtrace with a frame was read."""
         return any(trace.frames for trace in self.traces)
@@ -140,11 +138,6 @@ class Body:
         self.lines.append(line)
         if self._read(line.text):
             self.last_line = line.number
-
-    def extend(self, lines: Iterable[Line]) -> None:
-        """Take in several."""
-        for line in lines:
-            self.add(line)
 
     def _read(self, text: str) -> bool:
         if not text:
@@ -300,11 +293,7 @@ class Body:
             # after them is printed as a guess (`? `) or not at all.
             if self.later_instruction is None:
                 self.later_instruction = found.frame
-            if (
-                found.frame.function
-                and self._current is not None
-                and re.search(r"IP: *00?\d0:", text)
-            ):
+            if found.frame.function and self._current is not None and _INTERRUPTED.search(text):
                 self._current.frames.append(found.frame)
         elif self.instruction is None or self.instruction.function is None:
             self.instruction = found.frame

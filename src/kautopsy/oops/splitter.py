@@ -148,6 +148,7 @@ class Splitter:
             and report.family.name not in (*family.takes_over, "panic", "sysrq")
             and not report.body.has_trace
             and len(report.body.lines) <= _HEAD_LINES
+            and _soon(report, line, _CHAIN_SECONDS)
         ):
             # panic() instead of the report's own backtrace
             report.body.panic = line.text[match.start() :]
@@ -173,7 +174,11 @@ class Splitter:
             ):
                 report.body.last_line = line.number  # said again and again
                 return
-            young = not report.body.has_trace and len(report.body.lines) <= _HEAD_LINES
+            young = (
+                not report.body.has_trace
+                and len(report.body.lines) <= _HEAD_LINES
+                and _soon(report, line, _CHAIN_SECONDS)
+            )
             if young and report.family.name in family.detail_of:
                 if report.family.name == "sysrq":
                     report.family, report.match = family, match

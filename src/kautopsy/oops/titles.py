@@ -379,7 +379,7 @@ def hung(frames: Sequence[Frame]) -> str | None:
 
 _VOLATILE = (
     (re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{16}\b|\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b"), "ADDR"),
-    (re.compile(r"\bCPU#?\d+"), "CPU"),
+    (re.compile(r"\b[Cc][Pp][Uu][# ]?\d+"), "CPU"),
     (re.compile(r"(?<![\w.])\d{2,}(?![\w.])"), "NUM"),
     (re.compile(r":\d+(?=\b)"), ":LINE"),
 )

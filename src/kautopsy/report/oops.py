@@ -72,7 +72,8 @@ class OopsPrinter:
             who = task(crash.task) if crash.task else "?"
             yield _row("task", who + (f" on CPU {crash.cpu}" if crash.cpu is not None else ""))
         system = ", ".join(part for part in (crash.release, crash.hardware) if part)
-        yield _row("system", system)
+        if system:
+            yield _row("system", system)
         yield from _rows("tainted", taint)
         if crash.instruction is not None:
             yield _row("instruction", _location(crash.instruction), "bold")
