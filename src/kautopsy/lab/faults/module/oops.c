@@ -219,7 +219,7 @@ static kept size_t label_format(const char *name)
 	while (*name)
 		*end++ = *name++;
 	*end = '\0';
-	return strlen(label);
+	return end - label;
 }
 
 static int stack_smash(void)
