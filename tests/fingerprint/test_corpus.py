@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from kautopsy.fingerprint import VERSION, fingerprint
 from kautopsy.fingerprint.corpus import Reader, read_corpus, read_source
 from kautopsy.fingerprint.corpus_cache import CorpusCache
 from kautopsy.fingerprint.features import Group
 from kautopsy.model.base import to_json
 from kautopsy.model.crash import Crash, Frame, Kind, TextSpan
 from kautopsy.model.errors import UnreadableError
+from kautopsy.model.fingerprint import Fingerprint
 from kautopsy.model.report import OopsDocument
 
 
@@ -55,6 +57,14 @@ def test_a_log_without_a_known_crash_speaks_for_itself() -> None:
     (known,) = read_source(b"some words about foo_bar+0x1/0x20\n", "x", reads())
     assert known.exact is None
     assert set(known.features.terms[Group.FUNCTIONS]) == {"foo_bar"}
+
+
+def test_the_key_of_a_document_is_kept_if_it_is_of_this_version() -> None:
+    own = fingerprint(crash("x"))
+    for version, exact in ((VERSION, "given"), (VERSION + 1, own.exact)):
+        given = Fingerprint(version=version, exact="given")
+        document = to_json(OopsDocument(crashes=(crash("x", fingerprint=given),)))
+        assert [k.exact for k in read_source(document.encode(), "x", reads())] == [exact]
 
 
 def test_only_the_lines_of_a_crash_are_its_own() -> None:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kautopsy.fingerprint.names import normalise
 
@@ -61,3 +63,8 @@ def test_rust_names_lose_what_a_build_adds() -> None:
     assert normalise(one) != normalise(one.replace("rnull", "rfull"))
     legacy = "_ZN6kernel4sync3arc17h{}E"
     assert normalise(legacy.format("0123456789abcdef")) == normalise(legacy.format("f" * 16))
+
+
+@given(st.text(alphabet="_.$sySCcompat64xdoEZNRh017f", max_size=60))
+def test_a_normal_name_is_normal(name: str) -> None:
+    assert normalise(normalise(name)) == normalise(name)

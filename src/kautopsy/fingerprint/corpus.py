@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from kautopsy.fingerprint.corpus_cache import CorpusCache
-from kautopsy.fingerprint.exact import fingerprint
+from kautopsy.fingerprint.exact import VERSION, fingerprint
 from kautopsy.fingerprint.features import features
 from kautopsy.fingerprint.ranking import Known
 from kautopsy.model.crash import Crash
@@ -61,8 +61,18 @@ def known_from_crashes(
         part = text
         if crash.text is not None and lines:
             part = "\n".join(lines[crash.text.first_line - 1 : crash.text.last_line])
-        found.append(Known(name, features(crash, part), fingerprint(crash).exact))
+        found.append(Known(name, features(crash, part), _exact(crash)))
     return found
+
+
+def _exact(crash: Crash) -> str:
+    """The key that the crash came with, where it is of our version.
+
+    A dump's may have been made from more than its frames: from its log, which shows the task that
+    hung, where the frames are of the watchdog that found it.
+    """
+    given = crash.fingerprint
+    return given.exact if given and given.version == VERSION else fingerprint(crash).exact
 
 
 def read_source(raw: bytes, name: str, read: Reader, *, only_first: bool = False) -> list[Known]:
