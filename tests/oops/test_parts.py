@@ -166,3 +166,12 @@ def test_a_known_text_has_a_fingerprint() -> None:
     (crash,) = read_text("BUG: unable to handle kernel NULL pointer dereference at 0000\n")
     assert crash.kind is Kind.NULL_DEREFERENCE
     assert crash.fingerprint is not None
+
+
+def test_rust_and_cpp_names_are_read() -> None:
+    # The v0 scheme is RFC 2603's, C++'s the Itanium ABI's.
+    rust = "_RNvXCsktjF9JQNZ8U_5rnullNtB2_13NullBlkModuleNtCs1234_6kernel6Module4init"
+    assert plain(rust) == "<rnull::NullBlkModule as kernel::Module>::init"
+    assert plain("_ZN4core9panicking5panic17h0123456789abcdefE") == "core::panicking::panic"
+    assert plain("_Z8takeTurniii") == "takeTurn"
+    assert plain("_Runtime") == "_Runtime"

@@ -231,6 +231,7 @@ ALLOCATORS = re.compile(
 )
 """Where memory is asked for and given back: for reports that blame whoever asked."""
 
+_ARGUMENTS = re.compile(r"\([^()]*\)$")
 _SUFFIX = re.compile(r"[.$].*")
 _SYSCALL = re.compile(
     r"^(?:__(?:x64|ia32|x32|arm64|riscv|s390x?|powerpc|loongarch)_(?:compat_)?sys_|__(?:do"
@@ -244,10 +245,26 @@ def plain(function: str) -> str:
 
     A system call has one name, ``sys_read``, whatever wrapper of which architecture and age it was.
     """
-    if function.startswith(("_R", "_ZN")):
-        return function
+    if function.startswith(("_R", "_Z")):
+        return demangled(function)
     name = _SUFFIX.sub("", function.lstrip("."))
     return _SYSCALL.sub("sys_", name) if "sys_" in name or "SY" in name or "SyS" in name else name
+
+
+@lru_cache(maxsize=4096)
+def demangled(function: str) -> str:
+    """A Rust (v0 or legacy) or C++ symbol as its source names it, without arguments.
+
+    ``function`` itself where it is none, or was cut off (symbols have 512 characters at most,
+    KSYM_NAME_LEN).
+    """
+    import demangle
+
+    try:
+        name = demangle.demangle(function[:512])
+    except (demangle.DemanglingError, RecursionError):
+        return function
+    return _ARGUMENTS.sub("", name)
 
 
 @lru_cache(maxsize=65536)
