@@ -49,6 +49,9 @@ _FAULTS = frozenset(
 )
 _POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
 
+# What calls BUG() when it catches an overflow (lib/string_helpers.c, mm/usercopy.c).
+_GUARDS = frozenset({"fortify_panic", "__fortify_panic", "usercopy_abort", "__stack_chk_fail"})
+
 _SAYS: dict[Kind, str] = {
     Kind.NULL_DEREFERENCE: "used a pointer that is NULL",
     Kind.BAD_POINTER: "used a pointer that points to nothing",
@@ -66,6 +69,7 @@ _SAYS: dict[Kind, str] = {
     Kind.SLAB_CORRUPTION: "found a slab object damaged: freed twice, or written beyond its end",
     Kind.PAGE_CORRUPTION: "found a page in a state that it must not be in",
     Kind.REFCOUNT: "dropped or took a reference count beyond its limits",
+    Kind.MEMORY_SAFETY: "wrote or read beyond the end of an object, and was caught at it",
     Kind.ATOMIC_SLEEP: "slept where sleeping is forbidden: with a spinlock held or in an interrupt",
 }
 
@@ -98,6 +102,12 @@ def _blame(scene: Scene, crash: Crash, died_of_it: bool) -> Culprit | None:
         # After a jump to nowhere the only trace of the caller is the return address on top of the
         # stack; what the kernel prints below it are guesses.
         told = _caller(scene, crash)
+    if told is None and crash.kind in (Kind.SLAB_CORRUPTION, Kind.PAGE_CORRUPTION):
+        # Newer kernels let SLUB print the object only and leave the backtrace to a WARN() after it
+        # (mm/slub.c, slab_err() and object_err()).
+        after = scene.told[scene.told.index(crash) + 1 :] if crash in scene.told else ()
+        if after and after[0].kind is Kind.WARNING:
+            told = culprit(after[0].frames)
     if died_of_it:
         # The stack in the dump has lines and modules that the text has not.
         seen = culprit(scene.crash.frames)
@@ -122,6 +132,11 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     story = ""
     if kind in _POINTER_FAULTS:
         kind, story = _sharper(kind, pointers)
+    if kind is Kind.BUG and any(
+        frame is not None and frame.function in _GUARDS
+        for frame in (crash.instruction, *crash.frames[:3])
+    ):
+        kind = Kind.MEMORY_SAFETY
     blame = _blame(scene, crash, died_of_it)
     for name, pointer in pointers.items():
         if pointer.story not in (Story.NULL, Story.USER) and kind in _POINTER_FAULTS:
@@ -179,7 +194,8 @@ def _confidence(crash: Crash, kind: Kind, blame: Culprit | None, died_of_it: boo
         confidence -= 0.05
     if blame is None:
         confidence -= 0.2
-    if crash.corrupted:
+    if crash.corrupted and (crash.frames or blame is None):
+        # Without frames "corrupted" only says that there are none.
         confidence -= 0.3
     return round(confidence, 2)
 

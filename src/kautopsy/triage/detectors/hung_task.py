@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 
 from kautopsy.kernel.locks import Edge, Locks, cycles, who
+from kautopsy.kernel.mounts import mounts
 from kautopsy.kernel.waits import Sleeper, Wait
 from kautopsy.model.crash import Frame, Kind, Trigger
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
@@ -46,6 +47,8 @@ _TIMED = frozenset(
         "hrtimer_nanosleep",
     }
 )
+# sb_start_write() and its kind take a per-CPU rwsem that freeze_super() holds (fs/super.c).
+_FREEZING = frozenset({"percpu_rwsem_wait", "__percpu_down_read", "__sb_start_write"})
 _REPORTED = re.compile(
     r"INFO: task (.{1,15}):(\d+) (?:<.*> )?(?:is )?blocked .*for more than (\d+)"
 )
@@ -190,14 +193,19 @@ def _alone(scene: Scene, graph: Locks, sleeper: Sleeper, named: dict[int, int]) 
         is_thread = int(sleeper.task.flags) & _PF_KTHREAD
         confidence -= 0.25 if is_thread else 0.1
     wait = next((one for one in graph.waits if one.task == sleeper.address), None)
+    frozen = _frozen(scene, frames)
     return Finding(
         kind=Kind.HUNG_TASK,
         title=f"{sleeper.comm} (pid {sleeper.pid}) hangs in {called(blame)}",
         explanation=(
             f"{sleeper.comm} (pid {sleeper.pid}) has been in uninterruptible sleep for "
             f"{sleeper.age / SECOND:.0f} s in {called(blame)}, waiting for {_what(graph, wait)}. "
-            "Nobody is known to hold it: whoever should wake this task up has forgotten it, or "
-            "cannot."
+            + (
+                f"The file system at {frozen} is frozen, and writers wait until it is thawed."
+                if frozen
+                else "Nobody is known to hold it: whoever should wake this task up has forgotten "
+                "it, or cannot."
+            )
         ),
         confidence=round(max(confidence, 0.0), 2),
         severity=Severity.FATAL if confidence >= 0.5 else Severity.WARNING,
@@ -210,6 +218,7 @@ def _alone(scene: Scene, graph: Locks, sleeper: Sleeper, named: dict[int, int]) 
                 show=f"ps -m {sleeper.pid}",
             ),
             Evidence(what="waits in", value=called(blame), show=f"bt {sleeper.pid}"),
+            *((Evidence(what="frozen file system", value=frozen, show="mount"),) if frozen else ()),
             *(
                 (
                     Evidence(
@@ -227,6 +236,17 @@ def _alone(scene: Scene, graph: Locks, sleeper: Sleeper, named: dict[int, int]) 
             f"bt -l {sleeper.pid}",
         ),
         key=f"hung-task:{blame.function if blame else '?'}",
+    )
+
+
+def _frozen(scene: Scene, frames: tuple[Frame, ...]) -> str:
+    """Where frozen file systems are mounted, if the task waits to write to one."""
+    if not any(frame.function in _FREEZING for frame in frames):
+        return ""
+    return ", ".join(
+        str(mount.target)
+        for mount in scene.rows(mounts, "mounts")
+        if isinstance(mount.frozen, str) and mount.frozen != "no"
     )
 
 

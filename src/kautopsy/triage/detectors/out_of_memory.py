@@ -21,8 +21,10 @@ from kautopsy.model.machine import Consumer, ConsumerKind, MemoryUse
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
 
-_GROUP = re.compile(r"[Mm]emory cgroup out of memory|constraint=CONSTRAINT_MEMCG")
-_GROUP_NAME = re.compile(r"oom_memcg=([^,]+)")
+_GROUP = re.compile(
+    r"[Mm]emory cgroup out of memory|constraint=CONSTRAINT_MEMCG|Memory cgroup stats for"
+)
+_GROUP_NAME = re.compile(r"oom_memcg=([^,]+)|Memory cgroup stats for (\S+?):?$")
 _SAID = re.compile(
     r"invoked oom-killer|Out of memory: Killed process|Kernel panic .*[Oo]ut of memory"
 )
@@ -167,6 +169,7 @@ def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
                 for eater in ranked[:3]
             )
             + ". "
+            + _although_free(memory)
             + (
                 "The kernel itself holds it and cannot give it back, which is a leak, or a limit "
                 "that is missing. The task that asked last is a victim."
@@ -193,9 +196,25 @@ def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
     )
 
 
+def _although_free(memory: MemoryUse) -> str:
+    if not isinstance(memory.free, int) or not isinstance(memory.total, int):
+        return ""
+    if memory.free < memory.total / 10:
+        return ""
+    return (
+        f"But {size(memory.free)} were free: the request was limited to a zone, a node or large "
+        "blocks. "
+    )
+
+
 def _in_group(scene: Scene, lines: list[str], memory: MemoryUse) -> Finding:
     match = next((m for line in lines if (m := _GROUP_NAME.search(line))), None)
-    group = match[1] if match else "a memory cgroup"
+    group = (match[1] or match[2]) if match else "a memory cgroup"
+    task = scene.crash.task
+    died = scene.crash.trigger is Trigger.OUT_OF_MEMORY
+    roles: tuple[TaskRole, ...] = ()
+    if died and task is not None and task.pid is not None:
+        roles = (TaskRole(pid=task.pid, comm=task.comm, role="consumer"),)
     free = size(memory.free) if isinstance(memory.free, int) else "unknown"
     return Finding(
         kind=Kind.OUT_OF_MEMORY,
@@ -204,8 +223,9 @@ def _in_group(scene: Scene, lines: list[str], memory: MemoryUse) -> Finding:
             f"{group} reached its own limit; the machine as a whole had {free} free. The limit is "
             "too low for what runs inside, or something inside leaks."
         ),
-        confidence=0.85 if scene.crash.trigger is Trigger.OUT_OF_MEMORY else 0.6,
+        confidence=0.85 if died else 0.6,
         severity=Severity.FATAL,
+        tasks=roles,
         evidence=(Evidence(what="reported", value=lines[-1][:200], show="log"),),
         next=(f"Compare memory.max of {group} with what its processes need.",),
         key="out-of-memory:cgroup",
