@@ -13,6 +13,8 @@ from kautopsy.oops.instruction import Instruction, instruction_in
 from kautopsy.oops.lines import Line
 from kautopsy.oops.registers import registers_in
 
+_AFTER_END = 30
+"""Lines after `end trace` that may repeat the registers, as x86 has done since 4.11."""
 MAX_FRAMES = 4096
 """Frames kept of one report: a runaway recursion prints its whole stack, and a hostile log more."""
 
@@ -107,6 +109,7 @@ class Body:
         self._waiting: Instruction | None = None
         self._in_code = False
         self._bystander = False
+        self._end_line: int | None = None
         self._caller: Frame | None = None
         for line in self.before:
             self.facts.read(line.text)
@@ -134,7 +137,9 @@ class Body:
         return found or [trace for trace in self.traces if trace.frames]
 
     def add(self, line: Line) -> None:
-        """Take in the next line."""
+        """Take in the next line; what stands far behind the report's own end is none of it."""
+        if self._end_line is not None and line.number > self._end_line + _AFTER_END:
+            return
         self.lines.append(line)
         if self._read(line.text):
             self.last_line = line.number
@@ -148,6 +153,7 @@ class Body:
             ended = text.startswith("---[ end") or "---[ end" in text
             if ended:
                 self.ended = True
+                self._end_line = self.lines[-1].number
                 self._current = None
                 self._section = None
             return ended
@@ -176,6 +182,9 @@ class Body:
 
     def _read_stack_head(self, text: str) -> bool:
         match = _STACK_HEAD.search(text) if ":" in text else None
+        if match is not None and self.ended:
+            self._end_line = -_AFTER_END  # another message's
+            return False
         if match is None:
             if _NO_STACK.search(text):
                 self._announce(text, call=False).unavailable = True

@@ -149,6 +149,7 @@ class Splitter:
             and not report.body.has_trace
             and len(report.body.lines) <= _HEAD_LINES
             and _soon(report, line, _CHAIN_SECONDS)
+            and report.family.parse(report.match, report.body).needs_trace
         ):
             # panic() instead of the report's own backtrace
             report.body.panic = line.text[match.start() :]

@@ -47,6 +47,8 @@ def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str 
     best: str | None = None
     for trace in body.calls()[:4]:
         frames = trace.reliable()
+        if body.instruction is not None and trace is body.calls()[0]:
+            frames = [body.instruction, *frames]
         names = [plain(frame.function or "") for frame in frames]
         start = 0
         observed = beyond_tick or any(_REPORTS.search(name) for name in names[:4])
