@@ -96,12 +96,14 @@ def test_what_cannot_be_asked_is_said(
 ) -> None:
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "nothing").mkdir()
+    (tmp_path / "vmcore").write_bytes(b"KDUMP   " + bytes(4096))
     log = str(corpus / "same.log")
     for arguments in (
         [str(tmp_path / "empty"), "--corpus", str(corpus)],
         [log, "--corpus", str(tmp_path / "nothing")],
         [log, "--corpus", str(tmp_path / "absent")],
         [str(tmp_path / "absent"), "--corpus", str(corpus)],
+        [str(tmp_path / "vmcore"), "--corpus", str(corpus)],
     ):
         assert main(["similar", *arguments]) == ExitCode.UNREADABLE
         assert capsys.readouterr().err.splitlines()[-1].startswith("kautopsy: ")

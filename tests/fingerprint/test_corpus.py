@@ -59,6 +59,10 @@ def test_a_log_without_a_known_crash_speaks_for_itself() -> None:
     assert set(known.features.terms[Group.FUNCTIONS]) == {"foo_bar"}
 
 
+def test_a_document_of_ours_without_a_crash_is_empty() -> None:
+    assert read_source(to_json(OopsDocument(crashes=())).encode(), "x", reads()) == []
+
+
 def test_the_key_of_a_document_is_kept_if_it_is_of_this_version() -> None:
     own = fingerprint(crash("x"))
     for version, exact in ((VERSION, "given"), (VERSION + 1, own.exact)):

@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Rank the corpus by its similarity to the crash."""
-    from kautopsy.fingerprint.corpus import read_corpus, read_source
+    from kautopsy.fingerprint.corpus import MAX_LOG, read_corpus, read_source
     from kautopsy.fingerprint.corpus_cache import CorpusCache
     from kautopsy.fingerprint.ranking import Ranking
     from kautopsy.model.report import SimilarDocument
@@ -47,9 +47,18 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.symbols.finder.cache import cache_root
 
     if arguments.crash == "-":
-        raw, name = sys.stdin.buffer.read(), "standard input"
+        raw, name = sys.stdin.buffer.read(MAX_LOG + 1), "standard input"
     else:
-        raw, name = Path(arguments.crash).read_bytes(), arguments.crash
+        name = arguments.crash
+        with Path(name).open("rb") as stream:
+            raw = stream.read(MAX_LOG + 1)
+    if len(raw) > MAX_LOG:
+        raise UnreadableError(
+            "too long to compare as a whole",
+            thing=name,
+            slug="too-long",
+            hint="kautopsy oops --json LOG | kautopsy similar -",
+        )
     query = read_source(raw, name, read_text, only_first=True)
     if not query:
         raise UnreadableError("nothing in it", thing=name, slug="no-crash")

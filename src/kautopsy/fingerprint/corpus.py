@@ -21,7 +21,8 @@ from kautopsy.model.errors import UnreadableError
 Reader = Callable[[str], Sequence[Crash]]
 """Console text → the crashes in it, with the lines where they stand."""
 
-_MAX_LOG = 64 << 20
+MAX_LOG = 256 << 20
+"""Bytes of a log that are read; ``kautopsy oops`` reads any length."""
 _DUMPS = (b"\x7fELF", b"KDUMP   ", b"makedumpfile\0")
 """How the files begin that lie beside logs in a crash directory and are none."""
 
@@ -37,6 +38,7 @@ class _Row(msgspec.Struct, frozen=True):
 class _Document(msgspec.Struct, frozen=True):
     """What ``report --json`` and ``oops --json`` have in common."""
 
+    schema: str = ""
     crash: Crash | None = None
     crashes: tuple[Crash, ...] = ()
 
@@ -78,13 +80,20 @@ def _exact(crash: Crash) -> str:
 def read_source(raw: bytes, name: str, read: Reader, *, only_first: bool = False) -> list[Known]:
     """A log or a JSON document, told apart by its first character.
 
-    :raises UnreadableError: a damaged document, or one without a crash
+    :raises UnreadableError: a dump, a damaged document, or one without a crash
     """
+    if raw.startswith(_DUMPS):
+        raise UnreadableError(
+            "a dump, not a log or a document",
+            thing=name,
+            slug="a-dump",
+            hint="kautopsy report --json DUMP makes a document of it",
+        )
     if raw.lstrip()[:1] == b"{":
         try:
             document = msgspec.json.decode(raw, type=_Document)
             crashes = document.crashes or ((document.crash,) if document.crash else ())
-            if not crashes:
+            if not crashes and not document.schema.startswith("kautopsy."):
                 crashes = (msgspec.json.decode(raw, type=Crash),)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             # A journal's JSON lines are a log too.
@@ -134,7 +143,7 @@ def _from_directory(folder: Path, read: Reader) -> Iterator[_Source]:
         if file.name.startswith(".") or not file.is_file():
             continue
         with file.open("rb") as stream:
-            raw = stream.read(_MAX_LOG)
+            raw = stream.read(MAX_LOG)
         if not raw.startswith(_DUMPS):
             yield file.stem, raw, partial(_read_file, file, raw, read)
 

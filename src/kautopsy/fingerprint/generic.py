@@ -1,9 +1,10 @@
-"""Functions that say nothing about a bug, each with the reason: data for all who name a culprit.
+"""Functions that say nothing about a bug, each with the reason: data for who looks for a culprit.
 
-Fingerprints, the titles of console text and the culprits of dumps use this one table, so that all
-three name the same function. ``is_generic`` is the question to ask; ``role`` tells the kinds of
-answer apart. A rule is here because of what the function *does* in a kernel (it reports, it enters,
-it dispatches, it serves every caller alike), never because of one log.
+Fingerprints and the culprits of dumps go by this one table. Titles of console text skip a little
+less (:mod:`kautopsy.oops.titles`): a title may well name the list helper that complained.
+:func:`is_generic` is the question to ask; :func:`role` tells the kinds of answer apart. A rule is
+here because of what the function *does* in a kernel (it reports, it enters, it dispatches, it
+serves every caller alike), never because of one log.
 """
 
 from __future__ import annotations
@@ -336,8 +337,7 @@ def role(function: str) -> Role | None:
 def is_generic(function: str) -> bool:
     """Whether ``function`` says nothing about who is to blame.
 
-    Fingerprints skip such frames, titles of console text never name them while there is a better
-    frame, and culprits of dumps are looked for beyond them. Where *every* frame is generic the
-    first one that is not a :attr:`Role.REPORTER` is the best there is.
+    Fingerprints skip such frames, and culprits of dumps are looked for beyond them. Where *every*
+    frame is generic the first one that is not a :attr:`Role.REPORTER` is the best there is.
     """
     return role(function) is not None
