@@ -125,7 +125,9 @@ class Names:
             name = ""
             with contextlib.suppress(LookupError):
                 symbol = self._program.symbol(address - 1)
-                if symbol.kind is not SymbolKind.OBJECT:
+                # The first byte of a function is a pointer to it, not what a call returns to.
+                starts = self._program.symbol(address).address == address
+                if symbol.kind is not SymbolKind.OBJECT and not starts:
                     name = plain(symbol.name)
             self._seen[address] = name
         return name
