@@ -1,0 +1,1 @@
+"""Whether a machine can leave a dump, and what it takes."""

@@ -1,0 +1,45 @@
+"""Which loader this machine has, and what it will start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kautopsy.arming.bootloader import bls, grub2, grub_legacy
+from kautopsy.arming.bootloader.grubenv import variables
+from kautopsy.model.host import BootEntry
+
+_GRUB_LEGACY = ("/boot/grub/grub.conf", "/boot/grub/menu.lst")
+_GRUB2 = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
+
+
+def next_entry(files: Mapping[str, str]) -> BootEntry | None:
+    """The kernel that starts next; None if no known loader's files are there."""
+    environment: dict[str, str] = {}
+    for path, text in files.items():
+        if path.endswith("/grubenv"):
+            environment.update(variables(text))
+    entries = [
+        entry
+        for path, text in files.items()
+        if "/loader/entries/" in path and (entry := bls.parse(path, text)) is not None
+    ]
+    for path in _grub_configs(files):
+        text = files[path]
+        if grub2.uses_bls(text) and entries:
+            return bls.grub_entry(entries, grub2.chosen(text, environment), environment)
+        found = grub2.next_entry(path, text, environment)
+        if found is not None:
+            return found
+    loader_conf = next((t for p, t in files.items() if p.endswith("/loader/loader.conf")), "")
+    if entries:
+        return bls.systemd_boot_entry(entries, loader_conf)
+    efi_legacy = [p for p in files if p.startswith("/boot/efi/") and p.endswith("/grub.conf")]
+    for path in (*_GRUB_LEGACY, *efi_legacy):
+        if path in files and (found := grub_legacy.next_entry(path, files[path])):
+            return found
+    return None
+
+
+def _grub_configs(files: Mapping[str, str]) -> list[str]:
+    efi = [p for p in files if p.startswith("/boot/efi/") and p.endswith("/grub.cfg")]
+    return [path for path in (*_GRUB2, *efi) if path in files]

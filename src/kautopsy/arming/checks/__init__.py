@@ -1,0 +1,1 @@
+"""What is asked of a machine: a module a subject, a function a question."""

@@ -1,0 +1,108 @@
+"""The NMI family: who takes an NMI, and what the kernel makes of one that nobody takes."""
+
+from __future__ import annotations
+
+import re
+
+from kautopsy.arming.check import Answer, Priority, check, passed, skipped, unseen, warned
+from kautopsy.model.host import HostFacts
+
+_X86 = ("x86_64", "i686", "i586", "i386")
+
+
+def _age(release: str) -> tuple[int, int, int]:
+    match = re.match(r"(\d{1,3})\.(\d{1,4})(?:\.(\d{1,4}))?", release)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
+
+
+@check("nmi-conflict", Priority.LOST)
+def nmi_conflict(facts: HostFacts) -> Answer:
+    """Sources of NMIs that unknown_nmi_panic would take for the operator's.
+
+    arch/x86/kernel/nmi.c: an NMI is unknown if no handler claims it; perf's can arrive late and go
+    unclaimed while nmi_watchdog takes a counter. hpwdt panics on its own. On i386 before 2.6.37
+    unknown_nmi_panic and the old nmi_watchdog exclude each other.
+    """
+    if facts.machine not in _X86:
+        return skipped(f"no NMI of this kind on {facts.machine or 'this machine'}")
+    unknown_nmi = facts.sysctl("kernel.unknown_nmi_panic")
+    if unknown_nmi is None:
+        return unseen(facts, "kernel.unknown_nmi_panic")
+    modules = set(facts.modules or ())
+    armed = unknown_nmi == "1" or facts.sysctl("kernel.panic_on_unrecovered_nmi") == "1"
+    watchdog = facts.sysctl("kernel.nmi_watchdog")
+    if not armed:
+        return passed("unclaimed NMIs do not panic", f"unknown_nmi_panic = {unknown_nmi}")
+    said = []
+    if watchdog not in (None, "0"):
+        old = (0, 0, 0) < _age(facts.release) < (2, 6, 37)
+        said.append(
+            "on this old kernel nmi_watchdog and unknown_nmi_panic exclude each other"
+            if old
+            else "nmi_watchdog's counter can leave an NMI that nobody claims"
+        )
+    if "hpwdt" in modules:
+        said.append("hpwdt takes the iLO's NMI and panics by itself")
+    if "ghes" in modules or any("GHES" in line for line in facts.log or ()):
+        said.append("firmware reports errors by NMI (GHES)")
+    if "oprofile" in modules:
+        said.append("oprofile uses NMIs")
+    if any("Uhhuh" in line or "NMI received for unknown" in line for line in facts.log or ()):
+        return warned(
+            "this machine has had NMIs that nobody claims: unknown_nmi_panic will panic it",
+            next(x for x in facts.log or () if "Uhhuh" in x or "NMI received" in x).strip(),
+            "sysctl -w kernel.unknown_nmi_panic=0, until their source is known",
+        )
+    if said:
+        return warned(
+            "an NMI that no operator sent can panic this machine: " + "; ".join(said),
+            f"unknown_nmi_panic = {unknown_nmi}, nmi_watchdog = {watchdog}",
+            "watch NMI in /proc/interrupts for a week, or: sysctl -w kernel.nmi_watchdog=0",
+        )
+    return passed("an NMI from the operator panics, and nothing else sends any")
+
+
+@check("nmi-counts", Priority.LOST)
+def nmi_counts(facts: HostFacts) -> Answer:
+    """Two looks at /proc/interrupts: who counts up while nothing happens?"""
+    if facts.nmi_counts is None:
+        if facts.machine and facts.machine not in _X86:
+            return skipped(f"{facts.machine} does not count NMIs")
+        return unseen(facts, "the NMI counters")
+    first, second = facts.nmi_counts
+    grown = [
+        f"CPU {cpu} +{after - before}"
+        for cpu, (before, after) in enumerate(zip(first, second, strict=False))
+        if after > before
+    ]
+    rate = sum(second) - sum(first)
+    evidence = f"{sum(second)} in all" + (f"; {', '.join(grown[:8])}" if grown else "")
+    if rate > 10 * len(second):
+        return warned(
+            f"{rate} NMIs in a second or two: perf is running, or hardware is unwell",
+            evidence,
+            "perf top or a profiler? If not: the machine's event log (ipmitool sel list)",
+        )
+    if grown:
+        return passed("NMIs come at the pace of the hard-lockup detector", evidence)
+    return passed("no NMIs while we looked", evidence)
+
+
+@check("nmi-apic", Priority.LOST)
+def nmi_apic(facts: HostFacts) -> Answer:
+    """Without a local APIC neither the watchdog's NMIs nor an operator's reach a CPU."""
+    if facts.machine not in _X86:
+        return skipped(f"no local APIC on {facts.machine or 'this machine'}")
+    off = [w for w in facts.cmdline or () if w in ("nolapic", "noapic", "nosmp", "disableapic")]
+    if off:
+        return warned(
+            "the interrupt controller that delivers NMIs is switched off",
+            f"{' '.join(off)} in /proc/cmdline",
+            f"remove {' '.join(off)} from the kernel's command line",
+        )
+    built = facts.option("X86_LOCAL_APIC")
+    if built is None:
+        return unseen(facts, "whether the kernel has X86_LOCAL_APIC")
+    if not built:
+        return warned("the kernel was built without X86_LOCAL_APIC: NMIs do not arrive")
+    return passed("the kernel has the APIC that delivers NMIs")

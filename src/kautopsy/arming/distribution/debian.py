@@ -1,0 +1,93 @@
+"""Debian, Ubuntu and what is made of them (kdump-tools)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from kautopsy.arming.distribution.family import Family, shell_values
+from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease
+
+_PARAMETER_FILE = "/etc/default/grub.d/kdump-tools.cfg"
+
+
+class Debian(Family):
+    """kdump-tools.service, /etc/default/kdump-tools, links in /var/lib/kdump."""
+
+    ids = ("debian", "ubuntu", "linuxmint", "raspbian", "pop", "proxmox", "devuan", "kali")
+    units = ("kdump-tools",)
+    inputs = ("/etc/default/kdump-tools", "/etc/crypttab")
+
+    def settings(self, files: Mapping[str, str], os: OsRelease) -> KdumpSettings:
+        """Of /etc/default/kdump-tools; the rest are kdump-config's own defaults."""
+        path = "/etc/default/kdump-tools"
+        if path not in files:
+            return KdumpSettings()
+        shell = shell_values(files[path])
+        append = shell.get("KDUMP_CMDLINE_APPEND")
+        if append is None:
+            append = "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll"
+        return KdumpSettings(
+            source=path,
+            enabled=shell.get("USE_KDUMP", "0") == "1",
+            collector=shell.get("MAKEDUMP_ARGS") or "-c -d 31",
+            base=shell.get("KDUMP_CMDLINE", ""),
+            append=tuple(append.split()),
+            # kdump-config, load_crash_kernel().
+            removed=("crashkernel", "hugepages", "hugepagesz", "abm"),
+            kexec_file=True if "-s" in shell.get("KDUMP_KEXEC_ARGS", "").split() else None,
+            failure_action=shell.get("KDUMP_FAIL_CMD", ""),
+            keep=shell.get("KDUMP_NUM_DUMPS", ""),
+        )
+
+    def default_collector(self) -> str:
+        """kdump-config, MAKEDUMP_ARGS."""
+        return "makedumpfile -F -c -d 31"
+
+    def table(self, facts: HostFacts) -> str | None:
+        """Ubuntu's package's; Debian's (``384M-:128M``) is too small for a full initrd."""
+        if facts.machine == "aarch64" and facts.os and facts.os.id == "ubuntu":
+            return "2G-4G:320M,4G-32G:512M,32G-64G:1024M,64G-128G:2048M,128G-:4096M"
+        if facts.os and facts.os.id == "ubuntu":
+            number = re.match(r"(\d+)\.(\d+)", facts.os.version)
+            if number and (int(number[1][:4]), int(number[2][:4])) >= (24, 10):
+                return "2G-4G:320M,4G-32G:512M,32G-64G:1024M,64G-128G:2048M,128G-:4096M"
+        return "512M-:192M"
+
+    def set_crashkernel(self, facts: HostFacts, size: str) -> str:
+        """GRUB's, in the file that the package owns; other loaders get nothing from the package."""
+        loader = facts.boot.loader if facts.boot else None
+        if loader not in (Loader.GRUB2, None):
+            return super().set_crashkernel(facts, size)
+        if any(template.source == _PARAMETER_FILE for template in facts.templates):
+            edit = f"sed -i 's/crashkernel=[^ \"]*/crashkernel={size}/' {_PARAMETER_FILE}"
+            return f"{edit} && update-grub && reboot"
+        line = f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel={size}"'
+        return f"echo '{line}' > {_PARAMETER_FILE} && update-grub && reboot"
+
+    def install(self, facts: HostFacts) -> str:
+        """The package's questions keep their defaults: kdump on, kexec reboots off."""
+        return "DEBIAN_FRONTEND=noninteractive apt-get install -y kdump-tools"
+
+    def enable(self, facts: HostFacts) -> str:
+        """Both the service and its switch."""
+        unmask = (
+            "systemctl unmask kdump-tools.service && "
+            if facts.service and facts.service.masked
+            else ""
+        )
+        switch = (
+            "sed -i 's/^USE_KDUMP=.*/USE_KDUMP=1/' /etc/default/kdump-tools && "
+            if facts.settings.enabled is False
+            else ""
+        )
+        return f"{switch}{unmask}systemctl enable --now kdump-tools.service"
+
+    def rebuild(self, facts: HostFacts) -> str:
+        """The package's kernel hook builds it; the links choose the running kernel's."""
+        kernel = facts.release or "$(uname -r)"
+        return (
+            f"rm -f /var/lib/kdump/initrd.img-{kernel} &&"
+            f" /etc/kernel/postinst.d/kdump-tools {kernel} && kdump-config unload &&"
+            " kdump-config load"
+        )

@@ -1,0 +1,54 @@
+"""Can this machine leave a dump? Every check, with its fix.
+
+HOST is local (which it is without one), [user@]host over ssh, or tree:DIR, a directory that holds a
+machine's files. Nothing is changed there. Exit code 0: ready; 1: not ready, or nobody can tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from kautopsy.cli._output import Progress, add_json, print_json
+from kautopsy.model.errors import ExitCode
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "host", nargs="?", default="local", metavar="HOST", help="local, [user@]host or tree:DIR"
+    )
+    parser.add_argument("-J", "--jump", metavar="HOST[,HOST]", help="jump hosts, as for ssh")
+    parser.add_argument(
+        "-o",
+        "--ssh-option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="for ssh -o, as Port=2222; repeatable",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="show the checks that passed in full too"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Examine."""
+    from kautopsy.arming.doctor import examine
+    from kautopsy.arming.facts import gather
+    from kautopsy.cli._signals import clean_up_on_sigterm
+    from kautopsy.host.target import open_host
+    from kautopsy.report.doctor import print_doctor
+
+    clean_up_on_sigterm()
+    with (
+        open_host(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host,
+        Progress(f"examine {host.name}", quiet=arguments.json),
+    ):
+        facts = gather(host)
+    document = examine(facts)
+    if arguments.json:
+        print_json(document)
+    else:
+        print_doctor(document, facts.node or arguments.host, every=arguments.all)
+    return ExitCode.OK if document.ready else ExitCode.BAD

@@ -1,0 +1,87 @@
+"""Files of this machine, read whole and replaced at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from kautopsy.model.errors import UnreadableError
+
+_NO_ATTRIBUTES = {errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES, errno.ENOSYS}
+
+
+def read_file(path: Path) -> bytes:
+    """The contents of ``path``.
+
+    :raises UnreadableError: it is missing (slug ``no-file``) or may not be read
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnreadableError("does not exist", thing=str(path), slug="no-file") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableError(
+            getattr(error, "strerror", None) or str(error), thing=str(path)
+        ) from None
+
+
+def replace_file(path: Path, contents: bytes) -> None:
+    """Replace ``path``, which is no symbolic link, by a file that was synced before it was renamed.
+
+    :raises UnreadableError: slug ``not-written``; the old file is as it was
+    """
+    partial = ""
+    try:
+        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name[:200]}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(contents)
+            file.flush()
+            _take_after(path, file.fileno())
+            os.fsync(file.fileno())
+        Path(partial).replace(path)
+        _sync_folder(path.parent)
+    except (OSError, ValueError) as error:
+        if partial:
+            with contextlib.suppress(OSError):
+                Path(partial).unlink()
+        raise UnreadableError(
+            f"cannot be written: {getattr(error, 'strerror', None) or error}",
+            thing=str(path),
+            slug="not-written",
+        ) from None
+
+
+def _take_after(path: Path, descriptor: int) -> None:
+    """Give the new file the owner, mode and extended attributes of the one it replaces."""
+    try:
+        old = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        os.fchmod(descriptor, 0o644)
+        return
+    os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, old.st_mode & 0o7777)
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NO_ATTRIBUTES:
+            return
+        raise
+    for name in names:
+        value = os.getxattr(path, name, follow_symlinks=False)
+        try:
+            os.setxattr(descriptor, name, value)
+        except OSError:
+            # Where a label was inherited rather than set it may be the right one already.
+            if os.getxattr(descriptor, name) != value:
+                raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,69 @@
+"""What every machine can do for us, however it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a command ended; ``status`` is negative where a signal ended it."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output; bytes that are no UTF-8 are kept as surrogates."""
+        return self.stdout.decode(errors="surrogateescape")
+
+    @property
+    def complaint(self) -> str:
+        """The last line of standard error, or ``status N``."""
+        lines = self.stderr.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else f"status {self.status}"
+
+
+class Host(Protocol):
+    """A machine, or a directory that holds one.
+
+    :ivar name: as the user wrote it
+    :ivar live: False where only files can be read (a tree): nothing runs there
+    """
+
+    name: str
+    live: bool
+
+    def read(self, path: str) -> bytes:
+        """The contents of a file.
+
+        :raises UnreadableError: it is missing (slug ``no-file``) or may not be read
+        :raises UnreachableError: the machine does not answer
+        """
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> RunResult:
+        """Run a program as root if that can be had without a password; no shell sees ``argv``.
+
+        :raises UnreachableError: the machine does not answer, or not in ``timeout`` seconds
+        :raises RefusedError: nothing runs in a tree
+        """
+
+    def write(self, path: str, contents: bytes) -> None:
+        """Replace a file at once: readers see the old contents or the new.
+
+        Owner, mode, SELinux label and other extended attributes are kept; a symbolic link stays
+        and its target is replaced; a new file belongs to root with mode 0644.
+
+        :raises UnreadableError: it cannot be written (slug ``not-written``); nothing has changed
+        :raises UnreachableError: the machine does not answer
+        """
+
+    def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:
+        """Run POSIX sh text in one round trip, with ``arguments`` as ``$1`` and on.
+
+        A tree runs it here, and it must look for the machine's files below the directory that the
+        environment variable ``KAUTOPSY_ROOT`` names.
+        """

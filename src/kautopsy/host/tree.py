@@ -1,0 +1,83 @@
+"""A directory that holds a machine's files: a mounted image, an unpacked backup."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from kautopsy.host.files import read_file, replace_file
+from kautopsy.host.host import RunResult
+from kautopsy.host.local import run_here
+from kautopsy.model.errors import RefusedError, UnreadableError, UsageError
+
+_MOST_LINKS = 40
+
+
+class TreeHost:
+    """A directory; symbolic links are followed as if it were ``/``, and never out of it.
+
+    :raises UsageError: it is no directory
+    """
+
+    live = False
+
+    def __init__(self, root: Path) -> None:
+        self.name = f"tree:{root}"
+        self.root = root.resolve()
+        if not self.root.is_dir():
+            raise UsageError("is no directory", thing=str(root), slug="no-tree")
+
+    def resolve(self, path: str) -> Path:
+        """Where ``path`` of the machine lies on this one, its symbolic links followed.
+
+        :raises UnreadableError: the links go round in circles, or the path holds a NUL
+        """
+        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        here: list[str] = []
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                del here[-1:]
+                continue
+            candidate = self.root.joinpath(*here, part)
+            try:
+                target = os.readlink(candidate)  # noqa: PTH115 - Path drops a leading "./"
+            except (OSError, ValueError):
+                here.append(part)
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise UnreadableError("its symbolic links go round in circles", thing=path)
+            if target.startswith("/"):
+                here.clear()
+            todo += [p for p in reversed(target.split("/")) if p not in ("", ".")]
+        return self.root.joinpath(*here)
+
+    def read(self, path: str) -> bytes:
+        """See :meth:`kautopsy.host.host.Host.read`."""
+        return read_file(self.resolve(path))
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> RunResult:
+        """Refused.
+
+        :raises RefusedError: always
+        """
+        raise RefusedError(
+            f"{argv[0]} cannot run there", thing=self.name, hint="run it on the machine itself"
+        )
+
+    def write(self, path: str, contents: bytes) -> None:
+        """See :meth:`kautopsy.host.host.Host.write`."""
+        replace_file(self.resolve(path), contents)
+
+    def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:
+        """See :meth:`kautopsy.host.host.Host.script`."""
+        return run_here(
+            ["sh", "-s", "--", *arguments],
+            stdin=text.encode(),
+            timeout=timeout,
+            name=self.name,
+            environment={"KAUTOPSY_ROOT": str(self.root)},
+        )
