@@ -87,6 +87,7 @@ class Btf:
     :param places: index into ``words`` of each type of this blob, in order of ids
     :param by_name: string offset → ids of the types of that name
     :param strings: the string section
+    :param string_offsets: every string and its offset; pahole keeps each once
     :param base: the kernel's, for a module's
     """
 
@@ -94,6 +95,7 @@ class Btf:
     places: array[int]
     by_name: dict[int, list[int]]
     strings: bytes
+    string_offsets: dict[bytes, int] = field(repr=False)
     base: Btf | None = field(default=None, repr=False)
 
     @property
@@ -117,30 +119,33 @@ class Btf:
 
     def ids(self, name: str) -> list[int]:
         """The ids of the types of this blob, not of its base, that have ``name``."""
-        encoded = name.encode("ascii", "replace") + b"\0"
         found: list[int] = []
-        # pahole keeps each string once; a module's types may be named by the base's string.
-        blob: Btf | None = self
-        while blob is not None and name:
-            if blob.strings.startswith(encoded):
-                found += self.by_name.get(blob.first_string, ())
-            at = blob.strings.find(b"\0" + encoded)
-            if at >= 0:
-                found += self.by_name.get(blob.first_string + at + 1, ())
+        for offset in self.offsets(name):
+            found += self.by_name.get(offset, ())
+        return found
+
+    def offsets(self, name: str) -> list[int]:
+        """Where ``name`` is among the strings; a module's types may use the kernel's string."""
+        encoded = name.encode("ascii", "replace")
+        found = []
+        blob: Btf | None = self if name else None
+        while blob is not None:
+            offset = blob.string_offsets.get(encoded)
+            if offset is not None:
+                found.append(offset)
             blob = blob.base
         return found
 
     def functions(self) -> set[str]:
         """The names of all functions of this blob."""
-        words, strings = self.words, self.strings
-        first = self.first_string
-        starts = [words[at] for at in self.places if words[at + 1] >> 24 & 0x1F == Kind.FUNC]
-        index = strings.index
-        return {
-            strings[start - first : index(b"\0", start - first)].decode("ascii")
-            for start in starts
-            if start >= first
-        }
+        words = self.words
+        by_offset = {offset: text for text, offset in self.string_offsets.items()}
+        names = [
+            by_offset.get(words[at], b"")
+            for at in self.places
+            if words[at + 1] >> 24 & 0x1F == Kind.FUNC
+        ]
+        return set(b"\n".join(names).decode("ascii").split("\n")) - {""}
 
     def locate(self, type_id: int) -> tuple[array[int], int]:
         """The words in which type ``type_id`` is, and its index among them.
@@ -200,8 +205,10 @@ def parse(data: bytes, base: Btf | None = None) -> Btf:
         places, by_name, composites = _scan(words, first_id)
     except IndexError:
         raise BtfError("its last type is not complete") from None
-    btf = Btf(words, places, by_name, strings, base)
-    _check(btf, composites)
+    first_string = 0 if base is None else base.first_string + len(base.strings)
+    string_offsets, starts = _strings(strings, first_string)
+    btf = Btf(words, places, by_name, strings, string_offsets, base)
+    _check(btf, composites, starts)
     return btf
 
 
@@ -243,7 +250,7 @@ def _scan(words: array[int], first_id: int) -> tuple[array[int], dict[int, list[
     return places, by_name, composites
 
 
-def _check(btf: Btf, composites: list[int]) -> None:
+def _check(btf: Btf, composites: list[int], starts: set[int]) -> None:
     """Names point at the beginnings of strings, members have types and lie in their structures.
 
     Damage to a dump rarely leaves all of that intact; what it leaves is a name or an offset that is
@@ -266,15 +273,17 @@ def _check(btf: Btf, composites: list[int]) -> None:
                 raise BtfError("a member lies outside its structure")
             if in_order != sorted(in_order):
                 raise BtfError("the members of a structure are not in order")
-    starts = _string_starts(btf)
+    if btf.base is not None:
+        starts.update(btf.base.string_offsets.values())
     if not (starts.issuperset(btf.by_name) and starts.issuperset(names)):
         raise BtfError("a name is not the beginning of a string")
     if types and max(types) >= btf.first_id + len(btf.places):
         raise BtfError("a member is of a type that is not there")
 
 
-def _string_starts(btf: Btf) -> set[int]:
-    starts: set[int] = set() if btf.base is None else _string_starts(btf.base)
-    lengths = [len(part) + 1 for part in btf.strings.split(b"\0")]
-    starts.update(accumulate(lengths[:-1], initial=btf.first_string))
-    return starts
+def _strings(strings: bytes, first: int) -> tuple[dict[bytes, int], set[int]]:
+    """The offset of each string, the first of equal ones, and all offsets where one begins."""
+    parts = strings.split(b"\0")
+    del parts[-1]  # behind the last NUL
+    offsets = list(accumulate([len(part) + 1 for part in parts[:-1]], initial=first))
+    return dict(zip(reversed(parts), reversed(offsets), strict=True)), set(offsets)

@@ -94,16 +94,11 @@ class BtfTypes:
 
     def constant(self, name: str) -> Object | None:
         """The enumerator ``name``, as an object of its enumeration's type."""
-        blob: Btf | None = self.btf
-        encoded = name.encode("ascii", "replace") + b"\0"
-        while blob is not None:
-            at = blob.strings.find(b"\0" + encoded)
-            offset = blob.first_string + at + 1
-            type_id = self._constants.get(offset) if at >= 0 else None
+        for offset in self.btf.offsets(name):
+            type_id = self._constants.get(offset)
             if type_id is not None:
                 values = dict(reversed(self._enum_values(type_id)))
                 return Object(self.program, self.type(type_id), value=values[offset])
-            blob = blob.base
         return None
 
     @cached_property
