@@ -144,19 +144,23 @@ class OpenKit:
         try:
             self._archive = zipfile.ZipFile(path)
             self.about = from_json(self._part("about.json"), KitAbout)
-        except (OSError, zipfile.BadZipFile, KeyError, UnreadableError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # zipfile raises whatever its structures lead it to
             raise KitError(f"is no kit: {error}", thing=str(path)) from error
         if not _BUILD_ID.fullmatch(self.about.build_id):
             raise KitError("is no kit: its build-id is none", thing=str(path))
 
     def _part(self, name: str) -> bytes:
-        if self._archive.getinfo(name).file_size > _MAX_MEMBER:
-            raise KitError(f"its part {name} is too large", thing=str(self.path))
         try:
+            if self._archive.getinfo(name).file_size > _MAX_MEMBER:
+                raise KitError(f"its part {name} is too large", thing=str(self.path))
             return self._archive.read(name)
-        except (OSError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:
-            raise KitError(f"its part {name} is damaged: {error}", thing=str(self.path)) from error
-        except Exception as error:  # lzma.LZMAError is a bare Exception
+        except KeyError:
+            raise KitError(f"it has no part {name}", thing=str(self.path)) from None
+        except (KitError, MemoryError):
+            raise
+        except Exception as error:  # as above; LZMAError is a bare Exception too
             raise KitError(f"its part {name} is damaged: {error}", thing=str(self.path)) from error
 
     def symbols(self, stext: int | None) -> Kallsyms:
@@ -186,12 +190,10 @@ class OpenKit:
     def btf(self) -> Btf:
         """The kernel's types.
 
-        :raises KitError: there are none, or they are damaged
+        :raises KitError: there are none, or the file is damaged
+        :raises BtfError: they are damaged
         """
-        try:
-            return parse(self._part("btf/vmlinux"))
-        except KeyError:
-            raise KitError("it has no BTF", thing=str(self.path)) from None
+        return parse(self._part("btf/vmlinux"))
 
     def lines(self) -> dict[str, bytes]:
         """DWARF sections with the kernel's source lines; none in a kit from a host."""

@@ -103,7 +103,7 @@ def _unpack(raw: bytes, where: str) -> dict[str, bytes]:
             for member in archive:
                 if member.isfile() and member.size <= _MAX_PART:
                     file = archive.extractfile(member)
-                    parts[member.name] = file.read() if file else b""
+                    parts[member.name.removeprefix("./")] = file.read() if file else b""
     except (tarfile.TarError, EOFError) as error:
         raise UnreadableError(f"answered no archive: {error}", thing=where) from error
     return parts
