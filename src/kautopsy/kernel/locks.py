@@ -35,6 +35,8 @@ LAST_READER = 0.7
 LAST_HOLDER = 0.75
 REFERS = 0.6
 
+VFORK = "the vfork child"
+
 _FLAGS = 0x7
 _MUTEX_PICKUP = 0x4
 _WRITER_LOCKED = 1
@@ -143,6 +145,18 @@ class Locks:
             owed = tuple(self._completion_owner(wait.lock))
             yield from owed or self.candidates(wait.lock, set(wait.queue))
 
+    def dead_owner(self, wait: Wait) -> int | None:
+        """What the owner field of a mutex or rwsem says if that is no living task, else None."""
+        kinds = {LockKind.MUTEX: "struct mutex", LockKind.RWSEM: "struct rw_semaphore"}
+        if wait.lock is None or wait.kind not in kinds:
+            return None
+        try:
+            lock = Object(self.program, kinds[wait.kind], address=wait.lock)
+            owner = int(lock.owner.counter) & ~_FLAGS & 0xFFFF_FFFF_FFFF_FFFF
+        except READ_ERRORS:
+            return None
+        return owner if owner and not self._task(owner) else None
+
     def _rt_owner(self, lock: int) -> Iterator[Owner]:
         try:
             held = Object(self.program, "struct rt_mutex_base", address=lock)
@@ -202,7 +216,7 @@ class Locks:
         for address, task in (*tasks, *self.stacks.running.items()):
             try:
                 if vfork := int(task.vfork_done):
-                    debts.append((vfork, address, "the vfork child"))
+                    debts.append((vfork, address, VFORK))
             except READ_ERRORS:
                 pass
             try:

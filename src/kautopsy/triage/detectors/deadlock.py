@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kautopsy.kernel.locks import Edge, Locks, cycles, who
+from kautopsy.kernel.waits import LockKind
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
@@ -64,8 +65,9 @@ def victims(graph: Locks, roots: set[int]) -> list[int]:
 def _finding(scene: Scene, graph: Locks, cycle: tuple[Edge, ...], certainty: float) -> Finding:
     names = {edge.wait.lock: graph.name_of(edge.wait.lock or 0) for edge in cycle}
     sites = {edge.wait.task: culprit(scene.frames(edge.wait.task)) for edge in cycle}
-    # Whoever went to sleep last closed the circle.
-    last = min(cycle, key=lambda edge: edge.wait.age)
+    # Who waits for an event with a lock held that its sender needs is to blame; among locks, who
+    # went to sleep last closed the circle.
+    last = min(cycle, key=lambda edge: (edge.wait.kind is not LockKind.COMPLETION, edge.wait.age))
     blame = sites[last.wait.task] or next((site for site in sites.values() if site), None)
     roots = {edge.wait.task for edge in cycle}
     behind = victims(graph, roots)

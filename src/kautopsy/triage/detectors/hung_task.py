@@ -16,10 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kautopsy.kernel.locks import Edge, Locks, cycles, who
+from kautopsy.kernel.locks import VFORK, Edge, Locks, cycles, who
 from kautopsy.kernel.mounts import mounts
-from kautopsy.kernel.waits import Sleeper, Wait
-from kautopsy.model.crash import Frame, Kind, Trigger
+from kautopsy.kernel.waits import LockKind, Sleeper, Wait
+from kautopsy.model.crash import Frame, Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
@@ -63,11 +63,11 @@ def detect(scene: Scene) -> Iterator[Finding]:
     dead = {edge.wait.task for cycle in cycles(graph.edges) for edge in cycle}
     behind_dead = set(victims(graph, dead)) | dead
     named = reported(scene)
-    waiting = {wait.task for wait in graph.waits}
+    going_on = {edge.wait.task for edge in graph.edges}
     explained = set(behind_dead)
     roots: dict[int, list[Edge]] = {}
     for edge in graph.edges:
-        if edge.owner.task in waiting or edge.owner.certainty < 0.5:
+        if edge.owner.task in going_on or edge.owner.certainty < 0.5 or _is_idle(edge):
             continue
         if edge.wait.task not in behind_dead:
             roots.setdefault(edge.owner.task, []).append(edge)
@@ -79,11 +79,25 @@ def detect(scene: Scene) -> Iterator[Finding]:
         finding = _held(scene, graph, root, edges, behind, named)
         if finding is not None:
             yield finding
+    alike: dict[str, list[Sleeper]] = {}
     for sleeper in graph.stacks.sleepers.values():
-        if sleeper.state == "D" and sleeper.address not in explained:
-            finding = _alone(scene, graph, sleeper, named)
-            if finding is not None:
-                yield finding
+        is_old = sleeper.age >= NOTICED or sleeper.pid in named
+        if sleeper.state == "D" and is_old and sleeper.address not in explained:
+            frames = scene.frames(sleeper.address)
+            if frames and not is_timed(frames):
+                # Thousands may hang in one place: that is one finding.
+                alike.setdefault(called(culprit(frames)), []).append(sleeper)
+    for crowd in alike.values():
+        crowd.sort(key=lambda one: (one.pid not in named, -one.age))
+        yield _alone(scene, graph, crowd, named)
+
+
+def _is_idle(edge: Edge) -> bool:
+    """Whether this is how tasks wait for something to do, or a parent for its child."""
+    if edge.owner.how == VFORK:
+        return True
+    counts_events = edge.wait.kind in (LockKind.COMPLETION, LockKind.SEMAPHORE)
+    return counts_events and edge.wait.state != "D"
 
 
 def reported(scene: Scene) -> dict[int, int]:
@@ -176,41 +190,39 @@ def _held(
     )
 
 
-def _alone(scene: Scene, graph: Locks, sleeper: Sleeper, named: dict[int, int]) -> Finding | None:
+def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, int]) -> Finding:
+    sleeper = crowd[0]
     is_named = sleeper.pid in named
-    if sleeper.age < NOTICED and not is_named:
-        return None
     frames = scene.frames(sleeper.address)
-    if not frames or is_timed(frames):
-        return None
     blame = culprit(frames)
-    confidence = grown(sleeper.age) - 0.05
-    if is_named or scene.crash.trigger is Trigger.HUNG_TASK:
-        confidence = 0.85 if is_named else confidence
-    elif blame is None or blame.module is None:
-        # The kernel's own threads wait for each other for honest reasons, and code of the kernel
-        # proper is seldom the one that forgets to wake somebody up.
-        is_thread = int(sleeper.task.flags) & _PF_KTHREAD
-        confidence -= 0.25 if is_thread else 0.1
+    confidence = 0.85 if is_named else grown(sleeper.age) - 0.05
+    is_thread = int(sleeper.task.flags) & _PF_KTHREAD
+    if not is_named and is_thread and (blame is None or blame.module is None):
+        # The kernel's own threads wait for each other for honest reasons.
+        confidence -= 0.25
     wait = next((one for one in graph.waits if one.task == sleeper.address), None)
     frozen = _frozen(scene, frames)
+    others = f" {len(crowd) - 1} more task(s) hang in the same place." if len(crowd) > 1 else ""
     return Finding(
         kind=Kind.HUNG_TASK,
-        title=f"{sleeper.comm} (pid {sleeper.pid}) hangs in {called(blame)}",
+        title=f"{sleeper.comm} (pid {sleeper.pid}) hangs in {called(blame)}"
+        + (f", and {len(crowd) - 1} more" if len(crowd) > 1 else ""),
         explanation=(
             f"{sleeper.comm} (pid {sleeper.pid}) has been in uninterruptible sleep for "
             f"{sleeper.age / SECOND:.0f} s in {called(blame)}, waiting for {_what(graph, wait)}. "
             + (
                 f"The file system at {frozen} is frozen, and writers wait until it is thawed."
                 if frozen
-                else "Nobody is known to hold it: whoever should wake this task up has forgotten "
-                "it, or cannot."
+                else _nobody(graph, wait)
             )
+            + others
         ),
         confidence=round(max(confidence, 0.0), 2),
         severity=Severity.FATAL if confidence >= 0.5 else Severity.WARNING,
         culprit=blame,
-        tasks=(TaskRole(pid=sleeper.pid, comm=sleeper.comm, role="waiter"),),
+        tasks=tuple(
+            TaskRole(pid=one.pid, comm=one.comm, role="waiter") for one in crowd[:_MAX_ROLES]
+        ),
         evidence=(
             Evidence(
                 what="state",
@@ -236,6 +248,18 @@ def _alone(scene: Scene, graph: Locks, sleeper: Sleeper, named: dict[int, int]) 
             f"bt -l {sleeper.pid}",
         ),
         key=f"hung-task:{blame.function if blame else '?'}",
+    )
+
+
+def _nobody(graph: Locks, wait: Wait | None) -> str:
+    gone = None if wait is None else graph.dead_owner(wait)
+    if gone is not None:
+        return (
+            f"Its owner field says {gone:#x}, which is no living task: whoever took it ended "
+            "without giving it back."
+        )
+    return (
+        "Nobody is known to hold it: whoever should wake this task up has forgotten it, or cannot."
     )
 
 
