@@ -28,7 +28,7 @@ _LIST_CHECKS = skip(r"^_*list_", r"^_*hlist_", r"plist_")
 _USERCOPY = skip("usercopy", "^_*check_", "copy_(?:to|from)_user")
 
 
-@report("list", r"(?:list_add|list_del|list_\w+) corruption|slab error in|prev->next should be")
+@report("list", r"(?:list_add|list_del|list_\w+) corruption|prev->next should be")
 def _list(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.LIST_CORRUPTION,
@@ -266,7 +266,8 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
 @report(
     "warning-unwind",
     r"WARNING: (?P<what>kernel stack (?:regs|frame pointer) at \S+ in \S+ has bad ('?\w*'? ?)value)"
-    r"|WARNING: can't (?:dereference|access) \w+ registers at"
+    r"|WARNING: can't (?:dereference|access)(?: \w+)? registers at"
+    r"|WARNING: stack going in the wrong direction"
     r"|WARNING: stack recursion on stack type",
 )
 def _unwinder(match: re.Match[str], body: Body) -> Name:

@@ -198,19 +198,20 @@ def _invalid_opcode(match: re.Match[str], body: Body) -> Name:
     r"|Unhandled prefetch abort: |Bad mode in (?P<mode>.+?) handler"
     r"|Unhandled kernel unaligned access|Kernel bug detected|Break instruction in kernel code"
     r"|Trap instruction in kernel code"
-    r"|addressing exception: [0-9a-f]{4} ilc|(?:protection|specification|data|operand"
-    r"|monitor event) exception: [0-9a-f]{4} ilc"
+    # s390: arch/s390/kernel/traps.c, mm/fault.c; `illegal operation` is an invalid opcode
+    r"|(?<!illegal operation)(?<!Oops): [0-9a-f]{4} ilc:\d"
     r"|(?:int3|alignment check|segment not present|invalid TSS|coprocessor segment overrun"
     r"|bounds|simd exception|overflow|SIMD): 0000 \[#\d"
-    r"|(?:fixed point divide exception|translation specification exception): [0-9a-f]{4} ilc"
-    r"|SError Interrupt on CPU"
-    r"|Machine check in kernel mode|Unable to handle kernel",
+    # arm64's traps.c, mips' traps.c and unaligned.c
+    r"|SError Interrupt on CPU|Unexpected kernel BRK exception"
+    r"|(?:instruction access|context!)\[#\d",
 )
 def _trap(match: re.Match[str], body: Body) -> Name:
     text = body.head.text
     groups = match.groupdict()
     kind = Kind.BAD_POINTER
-    title = " ".join(match.group().split(":")[0].split())
+    said = (text[: match.start()] + match.group()).removeprefix("Oops: ")
+    title = " ".join(re.split(r":|\[#", said)[0].split())
     if groups.get("fault"):
         title = "Unhandled fault"
     elif "Alignment trap" in text:
@@ -219,6 +220,8 @@ def _trap(match: re.Match[str], body: Body) -> Name:
         title, kind = "SError Interrupt", Kind.MACHINE_CHECK
     elif "Kernel bug detected" in text:
         title, kind = "kernel BUG", Kind.BUG
+    elif "BRK" in text:
+        kind = Kind.INVALID_OPCODE
     elif "divide" in text:
         kind = Kind.DIVIDE_ERROR
     elif "int3" in text or "Break" in text or "Trap inst" in text:

@@ -131,7 +131,7 @@ def _rcu_stall(match: re.Match[str], body: Body) -> Name:
 @report(
     "hung-task",
     r"INFO: task .{1,80}?(?: blocked| can't die)[^\n]{0,120}? for (?:more"
-    r"|longer) than \d+ seconds|INFO: task .{1,64}:-?\d+ blocked"
+    r"|longer) than \d+ seconds|INFO: task .{1,64}:-?\d+ blocked(?! on a)"
     # a task may put a newline into its name
     r"|INFO: task [^ \n]{0,32}$",
 )

@@ -121,7 +121,7 @@ _REASONS: tuple[_Reason, ...] = (
     # arch/x86/kernel/cpu/mce/core.c, drivers/acpi/apei/ghes.c
     _reason(
         r"[Mm]achine [Cc]heck|Timeout: Not all CPUs entered|Fatal hardware error"
-        r"|Uncorrected hardware|MCA",
+        r"|Uncorrected hardware|MCA|SError",
         Kind.MACHINE_CHECK,
         Trigger.MACHINE_CHECK,
         needs_trace=False,

@@ -39,7 +39,7 @@ _INFOLEAK = skip(
 @report(
     "kasan",
     # mm/kasan/report.c print_error_description; before 4.5 `BUG: KASan:`
-    r"BUG: KAS(?:AN|an): (?P<what>[\w-]+(?: or [\w-]+)?)"
+    r"BUG: KAS(?:AN|an): (?P<what>[\w-]+(?: (?!in\b|on\b)[\w-]+){0,3})"
     r"(?: in (?P<where>[A-Za-z_.$][\w.$]*)(?:\+0x[0-9a-f]+|$|[ \t]))?",
 )
 def _kasan(match: re.Match[str], body: Body) -> Name:
