@@ -18,7 +18,7 @@ from drgn.helpers.linux.printk import get_dmesg
 from kautopsy.lab.specimen import Specimen
 from kautopsy.model.errors import UnreadableError
 from kautopsy.model.report import SymbolSource
-from kautopsy.symbols import rungs
+from kautopsy.symbols import kit, kit_vmlinux, rungs
 from kautopsy.symbols.btf.find import read_btf
 from kautopsy.symbols.btf.parse import BtfError, Kind
 from kautopsy.symbols.engine import read_symbols
@@ -234,3 +234,28 @@ def test_an_object_that_is_not_there_is_a_lookup_error(dump: Specimen) -> None:
     assert isinstance(program["schedule"], Object)
     assert program["schedule"].type_.kind == TypeKind.FUNCTION
     assert isinstance(program, drgn.Program)
+
+
+def test_a_vmlinuxs_kit_stands_in_and_keeps_the_lines(
+    dump: Specimen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = kit.save(kit_vmlinux.make(dump.vmlinux()), tmp_path)
+    assert saved.build_id == open_program(dump.vmcore, debuginfo=False).dump.build_id
+    monkeypatch.setenv(kit.PATH_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(rungs, "read_symbols", fails(KallsymsError("none")))
+    opened = open_program(dump.vmcore, debuginfo=False)
+    assert opened.symbols.source is SymbolSource.KIT
+    assert any(saved.path in note for note in opened.symbols.notes)
+    assert frames(opened.program) == frames(open_program(dump.vmcore, debuginfo=False).program)
+    with_dwarf = open_program(dump.vmcore, vmlinux=dump.vmlinux()).program
+    places = [
+        {
+            frame.name: tuple(frame.source())
+            for frame in program.crashed_thread().stack_trace()
+            if frame.name in ("sysrq_handle_crash", "write_sysrq_trigger", "ksys_write")
+            and not frame.is_inline
+        }
+        for program in (opened.program, with_dwarf)
+    ]
+    assert len(places[0]) == 3
+    assert places[0] == places[1]
