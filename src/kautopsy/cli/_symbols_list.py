@@ -26,15 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitCode.OK
     for kernel in contents.kernels:
         day = time.strftime("%Y-%m-%d", time.localtime(kernel.used))
-        print(
-            one_line(
-                f"{kernel.build_id}  {kernel.release or '?':32}  {kernel.size_bytes / 2**20:6.0f} MiB"
-                f"  used {day}  {' '.join((kernel.source, *kernel.modules))}"
-            )
-        )
+        size = f"{kernel.size_bytes / 2**20:6.0f} MiB"
+        origin = " ".join((kernel.source, *kernel.modules))
+        release = kernel.release or "?"
+        print(one_line(f"{kernel.build_id}  {release:32}  {size}  used {day}  {origin}"))
     total = sum(kernel.size_bytes for kernel in contents.kernels)
-    print(
-        f"{len(contents.kernels)} kernels, {total / 2**30:.1f} of {contents.limit_bytes / 2**30:.1f} GiB"
-        f" in {one_line(contents.root)}"
-    )
+    occupied = f"{total / 2**30:.1f} of {contents.limit_bytes / 2**30:.1f} GiB"
+    print(f"{len(contents.kernels)} kernels, {occupied} in {one_line(contents.root)}")
     return ExitCode.OK
