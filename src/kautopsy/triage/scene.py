@@ -15,11 +15,12 @@ from kautopsy.kernel.log import LogLine, log
 from kautopsy.kernel.memory import memory_use
 from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.processes import processes
-from kautopsy.kernel.reading import READ_ERRORS, reason
+from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.slabs import slab_caches
 from kautopsy.kernel.spins import Spin, find_spins
 from kautopsy.kernel.stacks import backtrace, kernel_frames, to_frame
 from kautopsy.kernel.tasks import task_object
+from kautopsy.kernel.threads import missing
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.dump import DumpFile
@@ -87,6 +88,16 @@ class Scene:
     def locks(self) -> Locks:
         """The sleeping tasks' stacks and the waits-for graph."""
         return Locks(self.program)
+
+    @property
+    def locks_are_partial(self) -> bool:
+        """Whether tasks or their stacks are missing, so that a hang may go unseen."""
+        problem = readable(lambda: missing(self.program))
+        if problem is not None:
+            return True
+        stacks = self.locks.stacks
+        unseen = sum(not one.words for one in stacks.sleepers.values())
+        return unseen > len(stacks.sleepers) // 20
 
     def frames(self, task: int) -> tuple[Frame, ...]:
         """Backtrace of the task whose ``task_struct`` is at ``task``."""

@@ -10,6 +10,7 @@ protection fault" into a use after free.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kautopsy.kernel.objects import describe
@@ -49,6 +50,9 @@ _FAULTS = frozenset(
 )
 _POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
 
+_HARDWARE = (Kind.MACHINE_CHECK, Kind.HARDWARE_NMI)
+_REPORTED_BY_HARDWARE = re.compile(r"\[Hardware Error\]|^EDAC |NMI: (IOCK|PCI|SERR)|mce: ")
+
 # What calls BUG() when it catches an overflow (lib/string_helpers.c, mm/usercopy.c).
 _GUARDS = frozenset({"fortify_panic", "__fortify_panic", "usercopy_abort", "__stack_chk_fail"})
 
@@ -70,6 +74,8 @@ _SAYS: dict[Kind, str] = {
     Kind.PAGE_CORRUPTION: "found a page in a state that it must not be in",
     Kind.REFCOUNT: "dropped or took a reference count beyond its limits",
     Kind.MEMORY_SAFETY: "wrote or read beyond the end of an object, and was caught at it",
+    Kind.MACHINE_CHECK: "was stopped by the processor: it reported a hardware error",
+    Kind.HARDWARE_NMI: "was stopped by an NMI with which the hardware reported an error",
     Kind.ATOMIC_SLEEP: "slept where sleeping is forbidden: with a spinlock held or in an interrupt",
 }
 
@@ -80,10 +86,9 @@ def detect(scene: Scene) -> Iterator[Finding]:
     tellings = scene.told or (scene.crash,)
     seen: set[str] = set()
     for crash in reversed(tellings):
-        died_of_it = crash is tellings[-1] and scene.crash.trigger in (
-            Trigger.OOPS,
-            Trigger.PANIC,
-            Trigger.MACHINE_CHECK,
+        died_of_it = crash is tellings[-1] and (
+            scene.crash.trigger in (Trigger.OOPS, Trigger.PANIC, Trigger.MACHINE_CHECK)
+            or scene.crash.kind is Kind.HARDWARE_NMI
         )
         if crash.kind not in _FAULTS or (crash.kind is Kind.HARDWARE_NMI and not died_of_it):
             continue
@@ -137,7 +142,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         for frame in (crash.instruction, *crash.frames[:3])
     ):
         kind = Kind.MEMORY_SAFETY
-    blame = _blame(scene, crash, died_of_it)
+    blame = None if kind in _HARDWARE else _blame(scene, crash, died_of_it)
     for name, pointer in pointers.items():
         if pointer.story not in (Story.NULL, Story.USER) and kind in _POINTER_FAULTS:
             evidence.append(
@@ -160,6 +165,8 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         evidence.extend(describe(scene.program, registers))
     if kind is Kind.SLAB_CORRUPTION:
         evidence.extend(_slab_lines(scene))
+    if kind in _HARDWARE:
+        evidence.extend(_hardware_lines(scene))
     who = crash.task or (scene.crash.task if died_of_it else None)
     tasks: tuple[TaskRole, ...] = ()
     by = "The kernel"
@@ -169,12 +176,13 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         )
         by = f"{who.comm} (pid {who.pid})"
     after = "" if died_of_it else " The machine ran on after that, damaged."
+    where = "" if kind in _HARDWARE else f" in {called(blame)}"
     freed = next((item for item in evidence if item.what == "freed by"), None)
     return Finding(
         kind=kind,
-        title=f"{kind.value.replace('-', ' ')} in {called(blame)}: {crash.title}",
+        title=f"{kind.value.replace('-', ' ')}{where}: {crash.title}",
         explanation=(
-            f"{by}, in {called(blame)}, {_SAYS.get(kind, 'hit what the title says')}.{story}"
+            f"{by}{where}, {_SAYS.get(kind, 'hit what the title says')}.{story}"
             + (f" The object was freed by {freed.value}." if freed else "")
             + after
         ),
@@ -192,7 +200,7 @@ def _confidence(crash: Crash, kind: Kind, blame: Culprit | None, died_of_it: boo
     confidence = 0.95 if died_of_it else 0.8
     if crash.kind is not kind:
         confidence -= 0.05
-    if blame is None:
+    if blame is None and kind not in _HARDWARE:
         confidence -= 0.2
     if crash.corrupted and (crash.frames or blame is None):
         # Without frames "corrupted" only says that there are none.
@@ -254,7 +262,19 @@ def _slab_lines(scene: Scene) -> Iterator[Evidence]:
             yield Evidence(what="SLUB said", value=line[:200], show="log")
 
 
+def _hardware_lines(scene: Scene) -> Iterator[Evidence]:
+    """What the hardware reported: machine check banks, GHES records (APEI), EDAC, port 0x61."""
+    wanted = [line for line in scene.log_lines if _REPORTED_BY_HARDWARE.search(line)]
+    for line in wanted[-6:]:
+        yield Evidence(what="the hardware said", value=line[:200], show="log | grep Hardware")
+
+
 def _next(kind: Kind, blame: Culprit | None) -> tuple[str, ...]:
+    if kind in _HARDWARE:
+        return (
+            "Read the system event log of the management controller (ipmitool sel elist).",
+            "Decode the records with mcelog or rasdaemon; replace what they name.",
+        )
     steps = [f"Read {called(blame)} at the line above (bt -l needs debugging information)."]
     if kind in (Kind.USE_AFTER_FREE, Kind.SLAB_CORRUPTION):
         steps.append("Boot with slub_debug=FZPU to learn who allocated and freed the object.")

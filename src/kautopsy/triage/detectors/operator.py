@@ -11,7 +11,8 @@ inject-nmi`` and the NMI button all end there. Hardware that reports a fault thr
 (IOCK, SERR) is somebody else's.
 
 That somebody pulled the trigger does not say that the machine was well: the other detectors look
-for what made them do it, and the verdict prefers what they find.
+for what made them do it, and the verdict prefers what they find. Where they could not look, for
+lack of types or of tasks, nobody can say that the machine was well, and the confidence is low.
 """
 
 from __future__ import annotations
@@ -47,6 +48,23 @@ def detect(scene: Scene) -> Iterator[Finding]:
         yield _nmi(scene)
 
 
+def _was_looked_at(scene: Scene) -> bool:
+    return scene.has_types and not scene.locks_are_partial
+
+
+def _confidence(scene: Scene, known: float) -> float:
+    return known if _was_looked_at(scene) else 0.55
+
+
+def _unless(scene: Scene) -> str:
+    if _was_looked_at(scene):
+        return "Unless another finding says what made them do it, nothing was wrong."
+    return (
+        "Whether something was wrong before, and made them do it, cannot be told: the dump lacks "
+        "what the search for hangs needs."
+    )
+
+
 def _sysrq(scene: Scene) -> Finding:
     task = scene.crash.task
     who = "somebody"
@@ -75,10 +93,9 @@ def _sysrq(scene: Scene) -> Finding:
         kind=Kind.OPERATOR_SYSRQ,
         title=f"crash asked for through sysrq by {who}",
         explanation=(
-            f"The kernel did not fail: {who} asked for a crash dump {how}. "
-            "Unless another finding says what made them do it, nothing was wrong."
+            f"The kernel did not fail: {who} asked for a crash dump {how}. " + _unless(scene)
         ),
-        confidence=0.99 if "sysrq_handle_crash" in frames else 0.9,
+        confidence=_confidence(scene, 0.99 if "sysrq_handle_crash" in frames else 0.9),
         severity=Severity.INFO,
         tasks=roles,
         evidence=tuple(evidence),
@@ -93,10 +110,9 @@ def _nmi(scene: Scene) -> Finding:
         explanation=(
             "The kernel stopped because of an NMI whose reason it did not know, which is what an "
             "operator's diagnostic interrupt (ipmitool chassis power diag, virsh inject-nmi, the "
-            "NMI button) looks like. Unless another finding says what made them send it, nothing "
-            "was wrong."
+            "NMI button) looks like. " + _unless(scene)
         ),
-        confidence=0.9,
+        confidence=_confidence(scene, 0.9),
         severity=Severity.INFO,
         evidence=(Evidence(what="panic message", value=scene.crash.title, show="log | tail -40"),),
         next=(
