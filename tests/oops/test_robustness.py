@@ -65,7 +65,7 @@ _SNIPPETS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(_SNIPPETS, st.text(max_size=12)), max_size=60).map("".join))
 def test_no_text_makes_it_fail(text: str) -> None:
     for crash in read_text(text):
@@ -74,7 +74,7 @@ def test_no_text_makes_it_fail(text: str) -> None:
         assert 1 <= crash.text.first_line <= crash.text.last_line
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=400), st.lists(_SNIPPETS, max_size=8))
 def test_no_bytes_make_it_fail(noise: bytes, snippets: list[str]) -> None:
     raw = noise.join(snippet.encode() + b"\n" for snippet in snippets)
@@ -92,16 +92,16 @@ _LONG = {
     "one line of stamps": _HEAD + "[    1.000000] " * 60_000,
     "one line of quotes": _HEAD + "> " * (1 << 19),
     "100,000 frames": _HEAD + "Call Trace:\n" + " foo+0x1/0x2\n" * 100_000,
-    "100,000 guesses": _HEAD + "Call Trace:\n" + " ? foo+0x1/0x2\n" * 100_000,
-    "100,000 stacks": _HEAD + "Call Trace:\n foo+0x1/0x2\n" * 100_000,
-    "20,000 heads": _HEAD * 20_000,
+    "20,000 guesses": _HEAD + "Call Trace:\n" + " ? foo+0x1/0x2\n" * 20_000,
+    "20,000 stacks": _HEAD + "Call Trace:\n foo+0x1/0x2\n" * 20_000,
+    "5,000 heads": _HEAD * 5_000,
     "50,000 modules": _HEAD + "Modules linked in: " + "mod_a(O) " * 50_000,
     "50,000 lines of modules": _HEAD + "Modules linked in:\n" + " mod_a mod_b\n" * 50_000,
-    "20,000 callers": "".join(f"[    1.000000][T{n}] {_HEAD}" for n in range(20_000)),
+    "5,000 callers": "".join(f"[    1.000000][T{n}] {_HEAD}" for n in range(5_000)),
     "100,000 lines of journal": _HEAD + "MESSAGE=x\n" * 100_000,
     "100,000 torn lines": _HEAD + "x [    1.000000] y\n" * 100_000,
-    "20,000 lock chains": "WARNING: possible circular locking dependency detected\n"
-    + "-> #1 (a){+.+.}:\n foo+0x1/0x2\n" * 20_000,
+    "5,000 lock chains": "WARNING: possible circular locking dependency detected\n"
+    + "-> #1 (a){+.+.}:\n foo+0x1/0x2\n" * 5_000,
     "pstore parts": _HEAD + "".join(f"Panic#1 Part{n}\nx\n" for n in range(30_000)),
 }
 
@@ -122,9 +122,9 @@ def test_frames_of_a_runaway_recursion_are_bounded() -> None:
 
 def test_memory_is_flat() -> None:
     class Endless(io.RawIOBase):
-        """256 MiB of a quiet log, made as it is read, with a crash at its end."""
+        """96 MiB of a quiet log, made as it is read, with a crash at its end."""
 
-        left = 64
+        left = 24
 
         def readable(self) -> bool:
             return True
@@ -142,5 +142,5 @@ def test_memory_is_flat() -> None:
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert len(crashes) == 1
     assert crashes[0].text is not None
-    assert crashes[0].text.first_line == 63 * (4 << 20 >> 5) + 1
+    assert crashes[0].text.first_line == 23 * (4 << 20 >> 5) + 1
     assert grown < 100 << 10  # KiB

@@ -22,7 +22,8 @@ _MAYBE = re.compile("|".join(re.escape(word.decode().strip()) for word in LITERA
 _BEFORE = 8
 _HEAD_LINES = 40
 """Lines that the head of a report (up to its backtrace) may take."""
-_MAX_LINES = 60_000
+_MAX_LINES = 20_000
+_SWEEP = 4000
 _CUT_HERE = "------------[ cut here ]------------"
 _CHAIN_SECONDS = 60.0
 """A machine check this soon after a warning is what the warning was a sign of."""
@@ -79,11 +80,13 @@ class Splitter:
         self._recent: dict[str | None, deque[Line]] = {}
         self._time: float | None = None
         self._orderly = False
-        self._quiet_boot = True
+        self._swept = 0
 
     def feed(self, line: Line) -> Iterator[Report]:
         """Take in one line; yields the reports that it ends."""
         yield from self._boot(line)
+        if line.number > self._swept + _SWEEP:
+            yield from self._silent(line)
         found = recognise(line.text) if line.text else None
         if found is not None and found[0].name == "torn" and line.time is None and not line.stamp:
             found = None  # firmware and programs print such lines too
@@ -102,6 +105,14 @@ class Splitter:
         self._latest = None
         yield from reports
 
+    def _silent(self, line: Line) -> Iterator[Report]:
+        """End the reports whose caller has long said nothing: callers are without number."""
+        self._swept = line.number
+        for caller, report in list(self._open.items()):
+            if line.number - report.body.lines[-1].number > _SWEEP:
+                del self._open[caller]
+                yield report
+
     def forget(self) -> None:
         """Lines are left out here: what came just before is no longer just before."""
         self._recent.clear()
@@ -115,7 +126,6 @@ class Splitter:
                 new = True
             if self._time is None or time > self._time or new:
                 self._time = time
-            self._quiet_boot = False
         if new:
             yield from self.finish()
             self._recent.clear()
