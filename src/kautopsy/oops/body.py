@@ -14,7 +14,7 @@ from kautopsy.oops.lines import Line
 from kautopsy.oops.registers import registers_in
 
 _AFTER_END = 30
-"""Lines after `end trace` that may repeat the registers, as x86 has done since 4.11."""
+"""Lines after `end trace` that may repeat the registers, as x86 does (oops_end)."""
 MAX_FRAMES = 4096
 """Frames kept of one report: a runaway recursion prints its whole stack, and a hostile log more."""
 

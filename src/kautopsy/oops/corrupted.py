@@ -53,7 +53,7 @@ def _all_guessed(body: Body) -> bool:
 
 
 def _has_good_unwinder(body: Body) -> bool:
-    """Since 4.9 x86 marks with `?` what it did not unwind; kernels before, often all."""
+    """Kernels of today mark with `?` what they did not unwind; old ones, often all."""
     release = body.facts.release or ""
     return release[:1].isdigit() and int(release.split(".")[0]) >= 4
 

@@ -2,7 +2,7 @@
 
 How kernels print one: ``%pS``/``%pB`` gives ``function+0xOFFSET/0xSIZE [module build-id]``
 (lib/vsprintf.c ``symbol_string``, kernel/kallsyms.c ``sprint_symbol_build_id``); before it stands
-``[<address>]`` (until 4.9 on x86, still on mips, riscv, s390), two addresses on powerpc, ``? `` if
+``[<address>]`` (on x86 of old, still on mips, riscv, s390), two addresses on powerpc, ``? `` if
 the unwinder did not vouch for it. Symbolised copies add ``file:line`` and ``[inline]``.
 """
 
@@ -70,7 +70,7 @@ _ARM = re.compile(
     r"(?P<s2>[0-9a-f]+))?(?: \[(?P<m2>\w+)\])?"
     r"(?: (?P<file>[\w.+/-]+):(?P<line>\d+)(?P<inline> \[inline\])?)?\)"
 )
-# Since 5.19 without addresses (ARM: 9183/1).
+# Newer kernels leave out the addresses.
 _ARM_NEW = re.compile(
     rf"[ \t]*(?P<callee>{SYMBOL})(?: \[(?P<m1>\w+)\])? from "
     rf"(?P<caller>{SYMBOL})\+0x(?P<o2>[0-9a-f]+)/0x"
@@ -78,7 +78,7 @@ _ARM_NEW = re.compile(
 )
 _MORE = re.compile(rf"{_ADDRESS}(?P<guess>\?[ \t]*)?(?::(?P<module2>\w+):)?{LOCATION}{_MODULE}")
 _MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0-9a-f]{5}")
-# arm64 (since 6.13) and powerpc say in parentheses of what kind a frame is, and how sure they are
+# arm64 and powerpc say in parentheses of what kind a frame is, and how sure they are
 _TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t]*$")
 
 

@@ -37,8 +37,8 @@ _NEW = re.compile(r"Tainted: ((?:\[[A-Z]\]=\w+(?:, )?)+)")
 def taint_in(text: str) -> tuple[str, ...] | None:
     """Letters after ``Tainted: `` (``G`` left out), empty for ``Not tainted``; None if neither.
 
-    Red Hat pads with dashes (``Tainted: GF          -----  2.6.32``). Since 6.11 a line of
-    its own spells them (``Tainted: [L]=SOFTLOCKUP``).
+    Red Hat pads with dashes (``Tainted: GF          -----  2.6.32``). New kernels spell
+    them on a line of its own (``Tainted: [L]=SOFTLOCKUP``).
     """
     if "ainted" not in text:
         return None

@@ -1,9 +1,8 @@
 """BUG() and WARN(): what the kernel's own checks complain about, in the three formats of WARN.
 
-``WARNING: at FILE:LINE FUNCTION()`` until 3.10, ``WARNING: CPU: N PID: N at FILE:LINE FUNCTION``
-from 3.11 (dcb6b45254e2, "panic: add cpu/pid to warn_slowpath_common in WARNING printk()s"),
-``WARNING: FILE:LINE at FUNCTION, CPU#N: COMM/PID`` from 6.19. Where the trap makes the report,
-``FUNCTION+0x`` stands after the line number.
+``WARNING: at FILE:LINE FUNCTION()`` at first, ``WARNING: CPU: N PID: N at FILE:LINE FUNCTION`` from
+3.11 on, ``WARNING: FILE:LINE at FUNCTION, CPU#N: COMM/PID`` in the newest kernels, which may put
+the failed condition in brackets before FILE.
 """
 
 from __future__ import annotations
@@ -242,7 +241,7 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
         ALLOCATORS,
     ),
     (
-        # Hard LOCKUPs were WARNs until b1a8de1f5343 (4.1?): the text behind says so.
+        # Hard LOCKUPs were WARNs once: the text behind says so.
         "Watchdog detected hard LOCKUP",
         Kind.HARD_LOCKUP,
         re.compile(r"Watchdog detected hard LOCKUP"),

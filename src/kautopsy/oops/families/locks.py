@@ -1,7 +1,7 @@
 """Lockdep's reports and the other checks of locks, RCU sections and preemption.
 
-kernel/locking/lockdep.c prints ``WARNING: X`` (``[ INFO: X ]`` before 4.11, ``[ BUG: X ]`` for
-some), then who takes what ``at: FUNCTION``; the rest comes from
+kernel/locking/lockdep.c prints ``WARNING: X`` (``[ INFO: X ]`` in old kernels,
+``[ BUG: X ]`` for some), then who takes what ``at: FUNCTION``; the rest comes from
 kernel/locking/spinlock_debug.c and kernel/sched/core.c.
 """
 

@@ -38,7 +38,7 @@ _INFOLEAK = skip(
 
 @report(
     "kasan",
-    # mm/kasan/report.c print_error_description; before 4.5 `BUG: KASan:`
+    # mm/kasan/report.c print_error_description; `BUG: KASan:` at first
     r"BUG: KAS(?:AN|an): (?P<what>[\w-]+(?: (?!in\b|on\b)[\w-]+){0,3})"
     r"(?: in (?P<where>[A-Za-z_.$][\w.$]*)(?:\+0x[0-9a-f]+|$|[ \t]))?",
 )
@@ -56,7 +56,7 @@ def _kasan(match: re.Match[str], body: Body) -> Name:
         return Name(kind=Kind.MEMORY_SAFETY, title=in_function(title, function), titles=others)
     access = _ACCESS.search(window)
     if where is None and "on address" in body.head.text:
-        # before 4.10: the function only in the `Read of size 8 by task` line's stack
+        # old reports: the function only in the `Read of size 8 by task` line's stack
         function = on_stack(body) if body.has_trace else None
     else:
         function = said_or_stacked(where, body)
