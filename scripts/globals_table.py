@@ -12,11 +12,11 @@ form can win and a reviewer sees what changed.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import sys
 from pathlib import Path
 
-import _drgn
 import drgn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,8 +60,10 @@ def candidates() -> set[str]:
                     found.update(word.findall(node.value) if "[" in node.value else ())
                     if word.fullmatch(node.value):
                         found.add(node.value)
-    library = Path(_drgn.__file__).read_bytes()
-    found.update(s.decode() for s in re.findall(rb"(?<=\0)[A-Za-z_]\w{2,}(?=\0)", library))
+    library = importlib.util.find_spec("_drgn")
+    assert library is not None and library.origin is not None
+    code = Path(library.origin).read_bytes()
+    found.update(s.decode() for s in re.findall(rb"(?<=\0)[A-Za-z_]\w{2,}(?=\0)", code))
     return {name for name in found if "_" in name or name in PLAIN} - WORDS
 
 
@@ -70,7 +72,7 @@ def spell(name: str, type_: drgn.Type) -> str:
     if type_.kind == drgn.TypeKind.STRUCT and type_.tag is None:
         members = "; ".join(f"{spell('', m.type)} {m.name}" for m in type_.members or ())
         return f"struct {{ {members}; }}"
-    spelled = type_.type_name()
+    spelled = str(type_.type_name())
     if name in LENGTHS:
         return re.sub(r"\[\d+\]", f"[{LENGTHS[name]}]", spelled, count=1)
     return spelled
