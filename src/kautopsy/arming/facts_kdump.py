@@ -9,6 +9,7 @@ from kautopsy.model.host import ImageFacts, ServiceFacts, TargetFacts, TargetKin
 
 _UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system")
 _INIT_FOLDERS = ("/etc/init.d", "/etc/rc.d/init.d")
+_DEBIAN_LINK = "/var/lib/kdump/initrd.img"
 _RAW = re.compile(r"^\s*raw\s+(\S+)", re.MULTILINE)
 
 
@@ -65,8 +66,10 @@ def image(answers: Answers, inputs: tuple[str, ...]) -> ImageFacts:
     """The capture initrd."""
     path = answers.line("image")
     initrd = answers.stats.get(path)
-    if initrd is None:
-        return ImageFacts(link=answers.links.get("/var/lib/kdump/initrd.img"))
+    # Debian loads what its link points to; one that dangles is not made good by another file.
+    dangling = _DEBIAN_LINK in answers.links and _DEBIAN_LINK not in answers.stats
+    if initrd is None or dangling:
+        return ImageFacts(link=answers.links.get(_DEBIAN_LINK))
     release = answers.line("kernel")
     kernel = (f"/boot/vmlinuz-{release}", f"/lib/modules/{release}/vmlinuz")
     newer = tuple(

@@ -33,6 +33,7 @@ inside() {
     case $1 in *"$nl"*) return 1 ;; esac
     real=$1
     [ -n "$live" ] && return 0
+    [ -e "$root$real" ] || [ -h "$root$real" ] || return 1
     links=0
     while [ -h "$root$real" ]; do
         points=$(readlink "$root$real") || return 1

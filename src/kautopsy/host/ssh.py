@@ -20,6 +20,8 @@ from kautopsy.host.host import RunResult
 from kautopsy.host.local import run_here
 from kautopsy.model.errors import UnreachableError, UnreadableError, UsageError
 
+# Nothing that ssh could take for an option.
+_DESTINATION = re.compile(r"(?:[^@\s-][^@\s]*@)?[^@\s-][^@\s]*")
 _SSH_FAILED = 255
 _NO_FILE = 66
 # The login shell of the user may be csh or fish: it sees one quoted argument, without "!" or "\n".
@@ -93,9 +95,7 @@ class SshHost:
         options: Sequence[str] = (),
         connect_timeout: int = 15,
     ) -> None:
-        if not re.fullmatch(
-            r"(?:[^@\s\x00-\x1f-][^@\s\x00-\x1f]*@)?[^@\s\x00-\x1f-]\S*", destination
-        ):
+        if not _DESTINATION.fullmatch(destination):
             raise UsageError("is no name of a host", thing=destination, slug="bad-host")
         if jump is not None and (not jump or jump.startswith("-")):
             raise UsageError("is no jump host", thing=jump, slug="bad-host")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kautopsy.arming.check import (
     Answer,
     Priority,
@@ -16,6 +18,7 @@ from kautopsy.arming.distribution import family_of
 from kautopsy.model.host import HostFacts, TargetKind
 
 _HARMFUL = ("nouveau", "amdgpu", "radeon", "i915", "nvidia", "bnx2fc")
+_VERSION = re.compile(r"-\d+\.\d+[^/]*$")
 
 
 def _drivers_wanted(facts: HostFacts) -> list[str]:
@@ -35,7 +38,9 @@ def image_fresh(facts: HostFacts) -> Answer:
         if image.link:
             return failed(f"the capture initrd is missing: {image.link}", "a dangling link", fix)
         return skipped("no capture initrd was found where distributions put it")
-    if image.link and facts.release and facts.release not in image.link:
+    # /var/lib/kdump/initrd.img → initrd.img-6.1.0-50-amd64
+    named = _VERSION.search(image.link or "")
+    if named and facts.release and facts.release not in named[0]:
         return failed(
             "the capture initrd belongs to another kernel",
             f"{image.initrd.path} → {image.link}, running {facts.release}",

@@ -1,0 +1,152 @@
+"""Over a real sshd: commands, files, and every way not to get in."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kautopsy.host.ssh import SshHost
+from kautopsy.model.errors import UnreachableError, UnreadableError, UsageError
+
+from .sshd import SSHD, Server, free_port, make_key, serve
+
+pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here (Debian: openssh-server)")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def host(server: Server) -> Iterator[SshHost]:
+    server.know()
+    with SshHost(server.name, options=server.options) as reached:
+        yield reached
+
+
+def test_no_word_of_a_command_is_taken_for_shell(host: SshHost) -> None:
+    words = ["a b", "$(id)", "`id`", "'; exit 9; '", '"', "\n", "*", "!x", "\\", "-n", ""]
+    done = host.run(["printf", "%s\\0", *words])
+    assert done.stdout == b"".join(word.encode() + b"\0" for word in words)
+    done = host.run(["sh", "-c", "cat; echo bad >&2; exit 7"], stdin=b"\0\xff")
+    assert (done.status, done.stdout, done.complaint) == (7, b"\0\xff", "bad")
+
+
+def test_a_script_gets_its_arguments_in_one_round_trip(host: SshHost) -> None:
+    assert host.script('echo "$1-$2"', "x'y", "z z").text == "x'y-z z\n"
+
+
+def test_files_are_read_and_replaced_with_all_that_belongs_to_them(
+    host: SshHost, tmp_path: Path
+) -> None:
+    path = tmp_path / "a'b $(id)\n.conf"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 12, 34)
+    (tmp_path / "link").symlink_to(path.name)
+    before = path.stat()
+    contents = bytes(range(256)) * 500
+    host.write(str(tmp_path / "link"), contents)
+    assert (tmp_path / "link").is_symlink()
+    assert host.read(str(path)) == contents
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
+    assert after.st_ino != before.st_ino
+    host.write(str(tmp_path / "new"), b"")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o644
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, "link", "new"}
+
+
+def test_failures_of_files_are_named(host: SshHost, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError) as missing:
+        host.read(str(tmp_path / "none"))
+    assert missing.value.slug == "no-file"
+    with pytest.raises(UnreadableError) as unwritten:
+        host.write(str(tmp_path / "none" / "file"), b"1")
+    assert unwritten.value.slug == "not-written"
+    with pytest.raises(UsageError):
+        host.write("relative", b"1")
+
+
+def test_a_changed_host_key_is_refused(server: Server) -> None:
+    server.know("other")
+    with (
+        SshHost(server.name, options=server.options) as host,
+        pytest.raises(UnreachableError) as caught,
+    ):
+        host.run(["true"])
+    assert caught.value.slug == "host-key-changed"
+    assert "ssh-keygen -R 127.0.0.1" in caught.value.hint
+
+
+def test_an_unknown_host_key_is_refused_and_not_learnt(server: Server) -> None:
+    known = server.folder / "known_hosts"
+    known.write_text("")
+    with (
+        SshHost(server.name, options=server.options) as host,
+        pytest.raises(UnreachableError) as caught,
+    ):
+        host.run(["true"])
+    assert caught.value.slug == "host-key-unknown"
+    assert known.read_text() == ""
+
+
+def test_a_key_that_is_not_welcome(server: Server, tmp_path: Path) -> None:
+    make_key(tmp_path / "stranger")
+    server.know()
+    options = [o for o in server.options if not o.startswith("IdentityFile")]
+    with (
+        SshHost(server.name, options=[*options, f"IdentityFile={tmp_path}/stranger"]) as host,
+        pytest.raises(UnreachableError) as caught,
+    ):
+        host.run(["true"])
+    assert caught.value.slug == "auth-failed"
+
+
+def test_nobody_listens_and_nobody_answers() -> None:
+    with (
+        SshHost("127.0.0.1", options=[f"Port={free_port()}"]) as host,
+        pytest.raises(UnreachableError, match="refused"),
+    ):
+        host.run(["true"])
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        options = [f"Port={silent.getsockname()[1]}"]
+        with (
+            SshHost("127.0.0.1", options=options, connect_timeout=1) as host,
+            pytest.raises(UnreachableError) as caught,
+        ):
+            host.run(["true"])
+    assert caught.value.slug == "unreachable"
+    with (
+        SshHost("nowhere.invalid", connect_timeout=5) as host,
+        pytest.raises(UnreachableError) as unknown,
+    ):
+        host.run(["true"])
+    assert unknown.value.slug == "unknown-host"
+
+
+def test_over_a_jump_host(server: Server, tmp_path: Path) -> None:
+    # -J takes the jump host's options from the user's config only.
+    server.know()
+    lines = "".join(f"    {o.replace('=', ' ', 1)}\n" for o in server.options)
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host jump\n    HostName 127.0.0.1\n    User {server.user}\n{lines}"
+        f"Host behind\n    HostName 127.0.0.1\n    User {server.user}\n{lines}"
+    )
+    with SshHost("behind", jump="jump") as host:
+        host._ssh[1:1] = ["-F", str(config)]
+        assert host.run(["echo", "there"]).text == "there\n"
