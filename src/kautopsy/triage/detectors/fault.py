@@ -152,6 +152,13 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
                     show="bt",
                 )
             )
+    if kind is Kind.NULL_DEREFERENCE and "cr2" in pointers:
+        address = pointers["cr2"]
+        evidence.append(
+            Evidence(
+                what="faulting address", value=f"{address.value:#x}: {address.words}", show="bt"
+            )
+        )
     if crash.instruction is not None and crash.instruction.function:
         at = crash.instruction
         where = f"{at.function}+{at.offset or 0:#x}" + (f" [{at.module}]" if at.module else "")
