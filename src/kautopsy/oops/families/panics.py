@@ -113,6 +113,7 @@ _REASONS: tuple[_Reason, ...] = (
         Trigger.OUT_OF_MEMORY,
         "kernel panic: Out of memory",
     ),
+    _reason(r"An NMI occurred", Kind.HARDWARE_NMI, Trigger.NMI, "kernel panic: An NMI occurred"),
     # drivers/watchdog/hpwdt.c; arch/x86/kernel/nmi.c
     _reason(
         r"An NMI occurred|NMI: (?:IOCK|SERR|PCI)|NMI IOCK|NMI SERR", Kind.HARDWARE_NMI, Trigger.NMI
