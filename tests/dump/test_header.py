@@ -193,7 +193,9 @@ def test_the_running_kernel_is_never_opened(tmp_path: Path) -> None:
     assert error.value.slug == "live-kernel"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.binary(min_size=1, max_size=9000), st.sampled_from([b"", b"KDUMP   ", b"\x7fELF"]))
 def test_random_bytes_end_in_a_named_error_or_problems(
     tmp_path: Path, content: bytes, magic: bytes
@@ -207,7 +209,9 @@ def test_random_bytes_end_in_a_named_error_or_problems(
     assert file.problems
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_flipped_header_bytes_end_in_a_named_error_or_an_answer(
     dump: Path, data: st.DataObject
