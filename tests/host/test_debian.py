@@ -33,12 +33,13 @@ class Archive:
     url: str = ""
     asked: list[str] = field(default_factory=list)
 
-    def add(self, name: str, version: str, *, depends: str = "") -> Path:
+    def add(self, name: str, version: str, *, depends: str = "", fields: str = "") -> Path:
         """Put a package into the pool; :meth:`publish` makes it known."""
         tree = self.root / "tree"
         (tree / "DEBIAN").mkdir(parents=True)
         control = [f"Package: {name}", f"Version: {version}", "Architecture: amd64"]
         control += [f"Depends: {depends}"] if depends else []
+        control += fields.splitlines()
         control += ["Maintainer: nobody <nobody@localhost>", "Description: nothing", ""]
         (tree / "DEBIAN/control").write_text("\n".join(control))
         deb = self.root / "pool" / f"{name}_{version}_amd64.deb"
@@ -121,7 +122,9 @@ def test_packages_are_resolved_downloaded_and_kept(archive: Archive) -> None:
     archive.publish()
     suite = DebianSuite("test")
     assert suite.names("linux-image-1") == ("linux-image-1.2-test",)
-    packages = suite.resolve("linux-image-test", keep=lambda name: name.startswith("linux-"))
+    packages = suite.resolve(
+        "linux-image-test", keep=lambda package: package.name.startswith("linux-")
+    )
     assert [(p.name, p.version) for p in packages] == [
         ("linux-image-test", "1.2"),
         ("linux-image-1.2-test", "1.2"),
@@ -138,6 +141,58 @@ def test_packages_are_resolved_downloaded_and_kept(archive: Archive) -> None:
     archive.asked.clear()
     assert DebianSuite("test").download("linux-image-1.2-test", "1.1") == path
     assert archive.asked == []
+
+
+@needs_apt
+def test_dependencies_are_followed_as_far_as_told(archive: Archive) -> None:
+    archive.add("tool", "1", depends="liba, perl, virtual", fields="Pre-Depends: libpre (>= 1)")
+    archive.add("liba", "1", depends="libb", fields="Section: libs")
+    archive.add("libb", "1", depends="liba", fields="Section: libs")
+    archive.add("libpre", "1", fields="Section: libs")
+    archive.add("perl", "1", depends="libperl")
+    archive.add("libperl", "1", fields="Section: libs")
+    archive.add("other", "1")
+    archive.publish()
+    suite = DebianSuite("test", security=False)
+    packages = suite.resolve("tool", "other", keep=lambda package: package.section == "libs")
+    assert sorted(p.name for p in packages) == ["liba", "libb", "libpre", "other", "tool"]
+    assert packages[0].depends == ("libpre", "liba", "perl", "virtual")
+    with pytest.raises(KautopsyError) as caught:
+        suite.resolve("tool", "absent", keep=lambda package: True)
+    assert caught.value.slug == "no-such-package"
+
+
+@needs_apt
+def test_a_closure_is_downloaded_as_for_an_empty_machine(archive: Archive, tmp_path: Path) -> None:
+    # Every machine with apt has libc6 installed, and it is wanted nevertheless.
+    archive.add("compiler", "1", depends="libc6, make")
+    archive.add("libc6", "1")
+    archive.add("make", "1", fields="Recommends: manual")
+    archive.add("manual", "1")
+    archive.publish()
+    suite = DebianSuite("test", security=False)
+    files = suite.download_closure(["compiler"], tmp_path / "debs")
+    assert [f.name.split("_")[0] for f in files] == ["compiler", "libc6", "make"]
+    with pytest.raises(UnreachableError, match="absent"):
+        suite.download_closure(["compiler", "absent"], tmp_path / "debs")
+
+
+@needs_apt
+def test_security_updates_are_asked_for_or_not(archive: Archive) -> None:
+    archive.add("linux-image-a", "1")
+    archive.publish()
+    main = DebianSuite("test", security=False)
+    main.refresh()
+    assert not any("security" in path for path in archive.asked)
+    asked = len(archive.asked)
+    main.refresh()
+    assert len(archive.asked) == asked
+    both = DebianSuite("test")
+    assert both.root != main.root
+    both.refresh()
+    # The archive of security updates is beside the main one, and this one has none.
+    assert "test-security" not in (both.root / "etc/sources.list").read_text()
+    assert both.show("linux-image-a") is not None
 
 
 @needs_apt
@@ -219,7 +274,9 @@ def test_before_the_first_update_the_suite_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = (
-        "http://t.example.org/apt/ tools main deb :\nhttp://m.example.net/d/ trixie main deb :\n"
+        "\nhttp://t.example.org/apt/ tools main deb :\ncdrom:[x]/ bookworm main deb :\n"
+        "http://m.example.net/sec/ trixie-security main deb :\n"
+        "http://m.example.net/d/ trixie main deb :\n"
     )
     _apt_says(lines, tmp_path, monkeypatch)
     assert debian_mirror.debian_mirror() == "http://m.example.net/d"

@@ -1,61 +1,70 @@
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from kautopsy.lab.archive import Archive, Package, merge_usr, parse_stanza
-from kautopsy.lab.errors import NoKernelError
-
-# The form is apt-cache's.
-STANZA = """\
-Package: linux-image-9.9.1+deb99-cloud-amd64
-Source: linux-signed-amd64 (9.9.1+1)
-Version: 9.9.1-1
-Depends: dracut | initramfs-tools (>= 0.120), linux-binary-9.9.1+deb99-cloud-amd64 (= 9.9.1-1)
-Pre-Depends: linux-base (>= 4.17~)
-Description: Linux 9.9.1
- Depends: not a field
-Section: kernel
-Size: 1916
-SHA256: abc
-
-Package: another
-Version: 1
-"""
+from kautopsy.host.debian import DebianPackage, DebianSuite
+from kautopsy.lab.archive import fresh_suite, merge_usr, unpack
+from kautopsy.lab.errors import LabError
 
 
-def test_a_stanza() -> None:
-    assert parse_stanza(STANZA) == Package(
-        name="linux-image-9.9.1+deb99-cloud-amd64",
-        version="9.9.1-1",
-        section="kernel",
-        sha256="abc",
-        size=1916,
-        depends=("linux-base", "dracut", "linux-binary-9.9.1+deb99-cloud-amd64"),
+class Shelf(DebianSuite):
+    """A suite whose packages are in its root already, by name."""
+
+    def download(self, package: str, version: str | None = None, *, watch: object = None) -> Path:
+        return self.root / f"{package}.deb"
+
+
+def _package(root: Path, name: str, file: str) -> DebianPackage:
+    tree = root / name
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        f"Package: {name}\nVersion: 1\nArchitecture: amd64\n"
+        "Maintainer: t <t@example.org>\nDescription: t\n"
     )
+    (tree / file).parent.mkdir(parents=True)
+    (tree / file).write_text(name)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-b", str(tree), str(root / f"{name}.deb")],
+        check=True,
+        capture_output=True,
+    )
+    return DebianPackage(name, "1", "amd64", "libs", "", 0, ())
 
 
-class Shelf(Archive):
-    """An archive that knows three packages and no network."""
-
-    def __init__(self, **depends: tuple[str, ...]) -> None:
-        super().__init__("test", Path("/nonexistent"))
-        self._depends = depends
-
-    def package(self, name: str) -> Package | None:
-        if name not in self._depends:
-            return None
-        return Package(name, "1", "libs", "", 0, self._depends[name])
-
-
-def test_closure_follows_what_it_is_told_to_and_loops_do_not_hurt() -> None:
-    shelf = Shelf(tool=("liba", "perl", "virtual"), liba=("libb",), libb=("liba",), perl=())
-    found = shelf.closure(["tool"], follow=lambda package: package.name.startswith("lib"))
-    assert [package.name for package in found] == ["liba", "libb", "tool"]
+def test_packages_are_unpacked_together_and_not_kept(tmp_path: Path) -> None:
+    suite = Shelf("test", root=tmp_path / "apt")
+    packages = [
+        _package(suite.root, "one", "lib/modules/1/a.ko"),
+        _package(suite.root, "two", "usr/bin/tool"),
+    ]
+    final = tmp_path / "kernels/1"
+    unpack(suite, packages, final)
+    assert (final / "usr/lib/modules/1/a.ko").read_text() == "one"
+    assert (final / "usr/bin/tool").read_text() == "two"
+    assert list(suite.root.glob("*.deb")) == []
 
 
-def test_closure_misses_what_was_asked_for() -> None:
-    with pytest.raises(NoKernelError, match=r"linux-image-1 \(test\)"):
-        Shelf().closure(["linux-image-1"], follow=lambda package: True)
+def test_a_package_that_cannot_be_unpacked_leaves_nothing(tmp_path: Path) -> None:
+    suite = Shelf("test", root=tmp_path / "apt")
+    packages = [_package(suite.root, name, f"usr/{name}") for name in ("one", "two")]
+    (suite.root / "two.deb").write_bytes(b"no package")
+    with pytest.raises(LabError) as caught:
+        unpack(suite, packages, tmp_path / "kernels/1")
+    assert (caught.value.slug, caught.value.thing) == ("bad-package", "two.deb")
+    assert list((tmp_path / "kernels").iterdir()) == []
+
+
+def test_the_lab_s_suite_is_the_main_archive_alone_in_the_lab_s_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed: list[DebianSuite] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(DebianSuite, "refresh", lambda self: refreshed.append(self))
+    suite = fresh_suite("trixie")
+    assert refreshed == [suite]
+    assert not suite.security
+    assert suite.root == tmp_path / "kautopsy/lab/apt/trixie"
 
 
 def test_merge_usr(tmp_path: Path) -> None:

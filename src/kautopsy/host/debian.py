@@ -2,7 +2,7 @@
 
 Kernels to practise on and debugging information both come out of Debian's archive, often from
 another release than this machine's. Each suite gets its own sources, lists and downloads under
-``$XDG_CACHE_HOME/kautopsy/apt/SUITE-ARCH``; apt itself checks the archive's signatures and every
+``$XDG_CACHE_HOME/kautopsy/apt``; apt itself checks the archive's signatures and every
 file's SHA-256, and goes through whatever proxy the machine's apt is configured with. Where the
 archive is, the machine's own configuration says.
 """
@@ -17,7 +17,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from kautopsy.host.debian_mirror import (
 from kautopsy.model.errors import KautopsyError, MissingToolError, UnreachableError
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_INHERITED = re.compile(r"Acquire::(?:http|https|ftp|socks|ForceIPv)")
+# A proxy, or patience with a bad line, is the machine's to decide; its sources and hooks are not.
+_INHERITED = re.compile(r"Acquire::(?:http|https|ftp|socks|Retries|ForceIPv|Check-)")
 _WITHOUT_SECURITY = {"sid", "unstable", "experimental"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _SUITE = re.compile(r"[a-z][a-z0-9-]+")
@@ -38,6 +39,8 @@ _VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
 # Longer than any mirror may stay silent; a download of 350 MB is watched by its growth instead.
 _UPDATE_SECONDS = 600
 _STALL_SECONDS = 180
+# A compiler and all it needs, 150 MB, over a line that is just bearable.
+_TOGETHER_SECONDS = 3600
 
 Watch = Callable[[int, int], None]
 """Called with the bytes that are there and those there will be."""
@@ -47,14 +50,16 @@ Watch = Callable[[int, int], None]
 class DebianPackage:
     """One version of a package, as the signed index describes it.
 
+    :param section: ``kernel``, ``libs``, …
     :param sha256: lower-case hex, of the ``.deb``
     :param size: bytes of the ``.deb``
-    :param depends: names of what it depends on, first alternatives, without versions
+    :param depends: names from Pre-Depends and Depends, first alternatives, without versions
     """
 
     name: str
     version: str
     architecture: str
+    section: str
     sha256: str
     size: int
     depends: tuple[str, ...]
@@ -67,15 +72,17 @@ class DebianPackage:
 
 @dataclass(frozen=True)
 class DebianSuite:
-    """One suite of the archive (``bookworm``, ``sid``) with its security updates.
+    """One suite of the archive (``bookworm``, ``sid``).
 
     :param architecture: Debian's name for it (``dpkg --print-architecture``)
     :param root: where its lists and files are kept
+    :param security: with its security updates, where it has any
     """
 
     suite: str
     architecture: str = "amd64"
     root: Path = field(default=Path())
+    security: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         if not _SUITE.fullmatch(self.suite) or not _NAME.fullmatch(self.architecture):
@@ -83,8 +90,19 @@ class DebianSuite:
         if self.root == Path():
             base = os.environ.get("XDG_CACHE_HOME", "")
             cache = Path(base) if base.startswith("/") else Path("~/.cache").expanduser()
-            root = cache / "kautopsy" / "apt" / f"{self.suite}-{self.architecture}"
-            object.__setattr__(self, "root", root)
+            # Lists with and without security updates are different lists.
+            name = f"{self.suite}-{self.architecture}" + ("" if self.security else "-main")
+            object.__setattr__(self, "root", cache / "kautopsy" / "apt" / name)
+
+    def refresh(self) -> None:
+        """Fetch the lists, unless somebody did a minute ago; whoever is doing so is waited for.
+
+        :raises UnreachableError: the archive does not answer
+        """
+        with self._locked():
+            # Whoever waited for the lock finds lists that are as fresh as can be.
+            if not self._has_lists() or self._lists_age() > 60:
+                self._update()
 
     def show(self, package: str, version: str | None = None) -> DebianPackage | None:
         """The newest version of ``package``, or the one asked for; None if the suite has none.
@@ -101,7 +119,7 @@ class DebianSuite:
         :raises UnreachableError: the archive does not answer
         """
         if not self._has_lists():
-            self._refresh()
+            self.refresh()
         return tuple(sorted(self._apt("apt-cache", "pkgnames", prefix, timeout=60).stdout.split()))
 
     def versions(self, package: str) -> tuple[DebianPackage, ...]:
@@ -111,23 +129,28 @@ class DebianSuite:
         """
         return tuple(self._stanzas(package, None)) if self.show(package) else ()
 
-    def resolve(self, package: str, *, keep: Callable[[str], bool]) -> tuple[DebianPackage, ...]:
-        """``package`` and what it depends on, at any depth, as far as ``keep`` takes the names.
+    def resolve(
+        self, *packages: str, keep: Callable[[DebianPackage], bool]
+    ) -> tuple[DebianPackage, ...]:
+        """``packages`` and what they depend on, at any depth, as far as ``keep`` takes them.
 
-        ``resolve("linux-image-cloud-amd64", keep=lambda name: name.startswith("linux-"))`` leads
-        from the name that follows new kernels to the packages that hold one.
+        ``resolve("linux-image-cloud-amd64", keep=lambda package: package.section == "kernel")``
+        leads from the name that follows new kernels to the packages that hold one.
 
         :raises KautopsyError: the suite has no such package
         """
-        first = self.show(package) or self._absent(package, None)
-        found = {first.name: first}
-        queue = list(first.depends)
+        first = [self.show(name) or self._absent(name, None) for name in packages]
+        found = {package.name: package for package in first}
+        seen = set(found)
+        queue = [name for package in first for name in package.depends]
         while queue:
             name = queue.pop(0)
-            if name in found or not keep(name):
+            if name in seen:
                 continue
+            seen.add(name)
+            dependency = self._ask(name, None, refresh=False)
             # A name that only other packages provide is no package; apt would choose one of them.
-            if (dependency := self._ask(name, None, refresh=False)) is not None:
+            if dependency is not None and keep(dependency):
                 found[name] = dependency
                 queue += dependency.depends
         return tuple(found.values())
@@ -161,6 +184,31 @@ class DebianSuite:
                 self._fetch(newer[0], final, watch)
         return final
 
+    def download_closure(self, packages: Sequence[str], folder: Path) -> tuple[Path, ...]:
+        """``packages`` and all they depend on, as apt would put them on an empty machine.
+
+        One run of apt: fifty single ones take two minutes.
+
+        :param folder: where the files are put, beside an empty directory ``partial``
+        :raises UnreachableError: a package is not there, or the archive does not answer
+        """
+        if not self._has_lists():
+            self.refresh()
+        (folder / "partial").mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            done = self._apt(
+                *("apt-get", "install", "-qq", "-y", "--no-install-recommends", "--download-only"),
+                *("-o", f"Dir::Cache::archives={folder}", "-o", "Debug::NoLocking=true"),
+                *packages,
+                timeout=_TOGETHER_SECONDS,
+            )
+        if done.returncode != 0:
+            raise UnreachableError(
+                f"cannot be downloaded with what they need: {_reason(done.stderr)}",
+                thing=" ".join(packages),
+            )
+        return tuple(sorted(folder.glob("*.deb")))
+
     def is_downloaded(self, package: DebianPackage) -> bool:
         """Whether its file is there, with the size it should have."""
         path = self.root / "archives" / package.file_name
@@ -176,14 +224,8 @@ class DebianSuite:
         if not _NAME.fullmatch(package) or (version and not _VERSION.fullmatch(version)):
             return None
         if refresh or not self._has_lists():
-            self._refresh()
+            self.refresh()
         return next(iter(self._stanzas(package, version)), None)
-
-    def _refresh(self) -> None:
-        with self._locked():
-            # Whoever waited for the lock finds lists that are as fresh as can be.
-            if not self._has_lists() or self._lists_age() > 60:
-                self._update()
 
     def _stanzas(self, package: str, version: str | None) -> list[DebianPackage]:
         done = self._apt("apt-cache", "show", package, timeout=60)
@@ -218,7 +260,7 @@ class DebianSuite:
         main = f"deb {options} {debian_mirror()} {self.suite} main\n"
         security = (
             f"deb {options} {debian_security_mirror()} {self.suite}-security main\n"
-            if self.suite not in _WITHOUT_SECURITY and "-" not in self.suite
+            if self.security and self.suite not in _WITHOUT_SECURITY and "-" not in self.suite
             else ""
         )
         (self.root / "etc").mkdir(parents=True, exist_ok=True)
@@ -232,7 +274,9 @@ class DebianSuite:
         raise UnreachableError(
             f"the lists of Debian {self.suite} cannot be had: {_reason(done.stderr)}",
             thing=debian_mirror(),
-            hint=f"is it a suite of that archive? {MIRROR_VARIABLE} names another archive",
+            hint=f"is it a suite of that archive? {MIRROR_VARIABLE} names another archive"
+            if signed
+            else "apt may lack the archive's keys: install debian-archive-keyring",
         )
 
     def _fetch(self, package: DebianPackage, final: Path, watch: Watch | None) -> None:
@@ -291,6 +335,7 @@ class DebianSuite:
         path = self.root / "etc/apt.conf"
         root = self.root
         lines = [
+            'Acquire::Retries "3";',
             *_inherited(),
             f'Dir::State "{root}";',
             f'Dir::State::lists "{root}/lists";',
@@ -308,7 +353,6 @@ class DebianSuite:
             # The user _apt may not enter somebody's cache directory.
             'APT::Sandbox::User "root";',
             'Acquire::Languages "none";',
-            'Acquire::Retries "2";',
             # Kernels that crash are old: the lists of a suite that has ended are still signed, but
             # nobody renews their date.
             'Acquire::Check-Valid-Until "false";',
@@ -351,7 +395,6 @@ def _need(tool: str) -> None:
 
 
 def _inherited() -> list[str]:
-    """A proxy, or patience with a bad line, is the machine's to decide; its hooks are not ours."""
     _need("apt-config")
     done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if _INHERITED.match(line)]
@@ -368,11 +411,13 @@ def _parse(stanza: str) -> DebianPackage | None:
             name=fields["Package"],
             version=fields["Version"],
             architecture=fields["Architecture"],
+            section=fields.get("Section", ""),
             sha256=fields["SHA256"],
             size=int(fields["Size"]),
             depends=tuple(
                 clause.split("|")[0].split("(")[0].split(":")[0].strip()
-                for clause in fields.get("Depends", "").split(",")
+                for kind in ("Pre-Depends", "Depends")
+                for clause in fields.get(kind, "").split(",")
                 if clause.strip()
             ),
         )

@@ -26,7 +26,7 @@ def debian_mirror() -> str:
 
     :raises KautopsyError: nothing on this machine tells it
     """
-    if value := os.environ.get(MIRROR_VARIABLE):
+    if value := os.environ.get(MIRROR_VARIABLE, "").strip():
         return value.rstrip("/")
     if found := _configured("Debian"):
         return found
@@ -37,14 +37,16 @@ def debian_mirror() -> str:
     raise KautopsyError(
         "nothing on this machine tells where Debian's archive is",
         thing="apt",
-        hint=f"set {MIRROR_VARIABLE}",
+        hint=f"set {MIRROR_VARIABLE} to its address, or install python-apt-common",
         slug="no-debian-mirror",
     )
 
 
 def debian_security_mirror() -> str:
     """The address of the archive of security updates, which mirrors keep beside the main one."""
-    if not os.environ.get(MIRROR_VARIABLE) and (found := _configured("Debian-Security")):
+    if not os.environ.get(MIRROR_VARIABLE, "").strip() and (
+        found := _configured("Debian-Security")
+    ):
         return found
     return f"{debian_mirror()}-security"
 
@@ -66,6 +68,8 @@ def _configured(label: str) -> str | None:
         check=False,
     )
     for line in done.stdout.splitlines():
+        if line.count(" ") < 4:
+            continue
         address, codename, component, kind, origin = line.split(" ", 4)
         # Origin and label come from downloaded lists, which a container's image may have removed.
         nameless = origin == ":" and label == "Debian" and _KNOWN_SUITES.fullmatch(codename)

@@ -22,13 +22,6 @@ class NoKernelError(LabError):
     exit_code = ExitCode.USAGE
 
 
-class NoMirrorError(LabError):
-    """No address of a Debian archive is known."""
-
-    slug = "no-debian-mirror"
-    exit_code = ExitCode.USAGE
-
-
 class NoModuleError(LabError):
     """A kernel has no module of that name."""
 

@@ -8,11 +8,11 @@ import os
 import re
 import subprocess
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kautopsy.lab.archive import Archive, Package
+from kautopsy.host.debian import DebianPackage
+from kautopsy.lab.archive import downloaded, fresh_suite, unpack
 from kautopsy.lab.cache import lab_cache, locked
 from kautopsy.lab.errors import LabError, NoKernelError
 from kautopsy.lab.modules import ModuleTree
@@ -72,16 +72,15 @@ class GuestKernel:
         with locked(lab_cache()):
             if (cached := self.cached_vmlinux) is not None:
                 return cached
-            archive = Archive(self.series.suite, lab_cache() / "apt" / self.series.suite)
-            package = archive.package(f"linux-image-{self.release}-dbg")
-            if package is None or package.version != self.version:
+            suite = fresh_suite(self.series.suite)
+            package = suite.show(f"linux-image-{self.release}-dbg", self.version)
+            if package is None:
                 raise NoKernelError(
                     f"the archive has no debuginfo of {self.version}",
                     thing=f"linux-image-{self.release}-dbg",
                     hint=f"remove {self.root} to take the newest kernel that has",
                 )
-            with tempfile.TemporaryDirectory(prefix=".dbg-", dir=lab_cache()) as temporary:
-                deb = archive.download(package, Path(temporary))
+            with downloaded(suite, package) as deb:
                 extract_vmlinux(deb, self.release, self.root / "vmlinux")
         return self.root / "vmlinux"
 
@@ -120,10 +119,10 @@ def image_pattern(series: str) -> re.Pattern[str]:
 
 
 def _fetch(series: Series) -> None:
-    archive = Archive(series.suite, lab_cache() / "apt" / series.suite)
+    suite = fresh_suite(series.suite)
     pattern = image_pattern(series.name)
-    names = archive.names(f"linux-image-{series.name}.")
-    found = [archive.package(name) for name in names if pattern.fullmatch(name)]
+    names = suite.names(f"linux-image-{series.name}.")
+    found = [suite.show(name) for name in names if pattern.fullmatch(name)]
     packages = [package for package in found if package is not None]
     if not packages:
         raise NoKernelError(
@@ -136,9 +135,9 @@ def _fetch(series: Series) -> None:
     assert match is not None
     release = match[1]
     # Debian 14 splits the image into linux-binary-RELEASE, linux-modules-RELEASE, ...
-    wanted = archive.closure([newest.name], follow=lambda package: release in package.name)
+    wanted = suite.resolve(newest.name, keep=lambda package: release in package.name)
     root = lab_cache() / "kernels" / series.name
-    archive.unpack(wanted, root)
+    unpack(suite, wanted, root)
     if not (root / "usr/lib/modules" / release / "modules.dep").exists():
         _depmod(root, release)
     about = _About(release=release, package=newest.name, version=newest.version)
@@ -146,7 +145,7 @@ def _fetch(series: Series) -> None:
     (root / _ABOUT).write_text(to_json(about))
 
 
-def _compare(left: Package, right: Package) -> int:
+def _compare(left: DebianPackage, right: DebianPackage) -> int:
     if left.version == right.version:
         return 0
     argv = ["dpkg", "--compare-versions", left.version, "gt", right.version]

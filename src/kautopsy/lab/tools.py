@@ -11,7 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kautopsy.lab.archive import Archive, Package
+from kautopsy.host.debian import DebianPackage
+from kautopsy.lab.archive import fresh_suite, unpack
 from kautopsy.lab.cache import lab_cache, locked
 from kautopsy.lab.errors import LabError
 
@@ -104,14 +105,14 @@ def fetch_tools(suite: str) -> Tools:
         return cached
     with locked(lab_cache()):
         if (cached := cached_tools(suite)) is None:
-            archive = Archive(suite, lab_cache() / "apt" / suite)
+            archive = fresh_suite(suite)
             root = lab_cache() / "tools" / suite
-            archive.unpack(archive.closure(_PACKAGES, follow=_is_library), root)
+            unpack(archive, archive.resolve(*_PACKAGES, keep=_is_library), root)
             (root / _COMPLETE).touch()
             cached = Tools(root)
     return cached
 
 
-def _is_library(package: Package) -> bool:
+def _is_library(package: DebianPackage) -> bool:
     # makedumpfile depends on perl for a script that we do not use, kexec-tools on debconf.
     return package.section == "libs" and package.name.startswith(("lib", "zlib"))

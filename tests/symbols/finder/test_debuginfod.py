@@ -99,7 +99,7 @@ def test_debian_s_package_and_a_debuginfod_that_serves_it(
     own_cache.mkdir(parents=True)
     (own_cache / "apt").symlink_to(shared)
     packages = DebianSuite("bookworm").resolve(
-        "linux-image-cloud-amd64", keep=lambda name: name.startswith("linux-image-")
+        "linux-image-cloud-amd64", keep=lambda package: package.name.startswith("linux-image-")
     )
     release = packages[-1].name.removeprefix("linux-image-")
 

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from kautopsy.lab.archive import Archive
+from kautopsy.lab.archive import downloaded, fresh_suite
 from kautopsy.lab.cache import lab_cache, locked, staged
 from kautopsy.lab.errors import LabError, NoKernelError
 from kautopsy.lab.kernels import GuestKernel
@@ -120,15 +120,13 @@ def _make_toolchain(kernel: GuestKernel, root: Path, report: Report) -> None:
     for tool in ("dpkg-deb", "tar", "unshare"):
         if shutil.which(tool) is None:
             raise MissingToolError("is not installed", thing=tool)
-    suite = kernel.series.suite
     report(f"fetch the compiler of {kernel.release}")
-    apt = lab_cache() / "apt" / suite
-    archive = Archive(suite, apt)
-    headers = archive.package(f"linux-headers-{kernel.release}")
+    suite = fresh_suite(kernel.series.suite)
+    headers = suite.show(f"linux-headers-{kernel.release}")
     if headers is None:
         raise NoKernelError(
             "its headers are not in this suite any more",
-            thing=f"{kernel.release} ({suite})",
+            thing=f"{kernel.release} ({suite.suite})",
             hint=f"remove {kernel.root} to take the suite's newest kernel",
         )
     needed = [name for name in headers.depends if not name.startswith(_UNNEEDED)]
@@ -139,36 +137,13 @@ def _make_toolchain(kernel: GuestKernel, root: Path, report: Report) -> None:
         for directory in ("dev", "proc", "tmp", "build"):
             (work / directory).mkdir()
         with tempfile.TemporaryDirectory(dir=root.parent, prefix=".deb-") as name:
-            packages = _download_together(apt, [*needed, *_TOOLS], Path(name))
-            packages.append(archive.download(headers, Path(name)))
-            report(f"unpack {len(packages)} packages")
+            packages = suite.download_closure([*needed, *_TOOLS], Path(name))
+            report(f"unpack {len(packages) + 1} packages")
             for package in packages:
                 _unpack(package, work)
+        with downloaded(suite, headers) as package:
+            _unpack(package, work)
         _link_busybox(work)
-
-
-def _download_together(apt: Path, names: list[str], folder: Path) -> list[Path]:
-    """``names`` and all they depend on, by one run of apt: fifty single ones take two minutes.
-
-    :param apt: a directory that :class:`Archive` has set up, where nothing counts as installed
-    """
-    (folder / "partial").mkdir()
-    done = subprocess.run(
-        [
-            *("apt-get", "-qq", "-y", "--no-install-recommends", "--download-only"),
-            *("-o", f"Dir::Cache::archives={folder}", "-o", "Debug::NoLocking=true"),
-            *("install", *names),
-        ],
-        env={**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        raise LabError(done.stderr.strip()[-500:], thing=names[-1], slug="fetch-failed")
-    return sorted(folder.glob("*.deb"))
 
 
 def _unpack(deb: Path, root: Path) -> None:
