@@ -36,7 +36,8 @@ _STOPPING = re.compile(
 
 # The tick itself: it interrupts whatever a CPU is really doing (kernel/time/).
 _TICKING = re.compile(
-    r"(__)?hrtimer_(interrupt|run_queues)|tick_(sched_|nohz_)?handler|tick_irq\w*"
+    r"(__)?hrtimer_(interrupt|run_queues|rearm\w*)|tick_(sched_|nohz_)?handler|tick_irq\w*"
+    r"|clockevents_program_event"
 )
 _SOFTIRQ = re.compile(r"(__)?do_softirq\w*|handle_softirqs")
 
