@@ -388,8 +388,10 @@ class Guest:
         with self._news:
             while not done():
                 left = deadline - time.monotonic()
-                if self._console is not None and self._console.closed:
-                    # QEMU's last bytes were read before its end was seen.
+                ports = [port for port in (self._console, self._port) if port is not None]
+                if ports and all(port.closed for port in ports):
+                    # Each port's last bytes are read before its own end is seen, but the end of
+                    # one may be seen before the last bytes of the other.
                     if done():
                         return
                     raise self._lost(f"it ended while the lab waited for {what}")
