@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kautopsy.cli.main import main
 from kautopsy.host.ssh import SshHost
 from kautopsy.model.errors import UnreachableError, UnreadableError, UsageError
 
@@ -150,3 +152,18 @@ def test_over_a_jump_host(server: Server, tmp_path: Path) -> None:
     with SshHost("behind", jump="jump") as host:
         host._ssh[1:1] = ["-F", str(config)]
         assert host.run(["echo", "there"]).text == "there\n"
+
+
+def test_the_doctor_over_ssh(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.know()
+    options = [word for option in server.options for word in ("-o", option)]
+    main(["doctor", server.name, *options, "--json"])
+    document = json.loads(capsys.readouterr().out)
+    found = {check["id"]: check for check in document["checks"]}
+    # What this machine says of itself, read without ssh.
+    loaded = Path("/sys/kernel/kexec_crash_loaded")
+    if not loaded.exists():
+        assert found["kernel-support"]["status"] == "fail"
+    else:
+        status = "pass" if loaded.read_text().strip() == "1" else "fail"
+        assert found["image-loaded"]["status"] == status

@@ -157,12 +157,16 @@ drivers_of() {
 }
 
 target_drivers() {
+    found=
     source=$(df -P "$1" 2>/dev/null | sed -n '$s/ .*//p')
     case $source in /dev/*) ;; *) return 1 ;; esac
     disk=$(readlink -f "$source") || disk=$source
     drivers_of "/sys/class/block/${disk##*/}" | sort -u
-    type=$(sed -n "s|^[^ ]* $(df -P "$1" | sed -n '$s/.* //p') \([^ ]*\) .*|\1|p" /proc/mounts)
-    printf '%s\n' "$type" | sed -n '$s/^\([a-z0-9]*\)$/\1/p' | grep -v '^rootfs$'
+    mounted=$(df -P "$1" 2>/dev/null | sed -n '$s/^.*% //p')
+    while read -r _ where type _; do
+        [ "$where" = "$mounted" ] && [ "$type" != rootfs ] && found=$type
+    done </proc/mounts
+    echo "$found"
 }
 
 # What runs under the target: device, type, and whether it is encrypted.
@@ -244,7 +248,8 @@ probe() {
     echo '@kautopsy-probe 1'
     if [ -n "$live" ]; then
         say first-nmi nmi_counts
-        begun=$(date +%s)
+        sleep 1 >/dev/null 2>&1 </dev/null &
+        nap=$!
         ask id id -u
         ask now date +%s
         ask release uname -r
@@ -355,7 +360,11 @@ probe() {
     fi
     [ -n "$path" ] || path=$(value /etc/sysconfig/kdump KDUMP_SAVEDIR)
     path=${path#file://}
-    case $path in *"$nl"* | *://*) path= ;; '') path=/var/crash ;; esac
+    case $path in
+    *"$nl"* | *://*) path= ;;
+    /*) ;;
+    *) path=/var/crash ;;
+    esac
     target=$path
     printf '@said 0 target-path\n|%s\n' "$target"
     # An NFS server and a user@server, from the words of each distribution.
@@ -415,7 +424,7 @@ probe() {
         ask early-kdump grep -c rd.earlykdump /proc/cmdline
         file /var/lib/kdump/vmcore-creation.status
         # The second look at the counters, at least a second after the first.
-        while [ "$(($(date +%s) - begun))" -lt 2 ]; do sleep 1; done
+        wait "$nap"
         say second-nmi nmi_counts
     fi
     echo '@end'

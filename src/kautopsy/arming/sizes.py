@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 
 MIB = 1 << 20
-_SIZE = re.compile(r"^(\d{1,12})([KMGTkmgt]?)")
+_SIZE = re.compile(r"^(\d{1,12})([KMGTkmgt]?)(?!\d)")
+# What may follow a size: an offset, or the suffix of another kind of reservation.
+_REST = re.compile(r"^\d+[KMGTkmgt]?(?:@\S*|,high|,low)?$")
 _UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -28,7 +30,7 @@ def asked_for(values: Sequence[str], ram: int) -> int | None:
     low = 0
     for value in values:
         value = value.strip('"')
-        number = size_of(value)
+        number = size_of(value) if _REST.match(value) else None
         if value.endswith(",high"):
             high = number
         elif value.endswith(",low"):
