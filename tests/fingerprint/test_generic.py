@@ -39,6 +39,16 @@ from kautopsy.fingerprint.generic import RULES, Role, is_generic, role
         ("__list_del_entry_valid", Role.HELPER),
         ("memcpy_erms", Role.HELPER),
         ("vsnprintf", Role.HELPER),
+        ("folio_wait_bit_common", Role.HELPER),
+        ("__folio_lock_killable", Role.HELPER),
+        ("__lock_page", Role.HELPER),
+        ("wait_on_page_bit_common", Role.HELPER),
+        ("__wait_on_buffer", Role.HELPER),
+        ("__timer_delete_sync", Role.HELPER),
+        ("hrtimer_try_to_cancel", Role.HELPER),
+        ("tasklet_unlock_spin_wait", Role.HELPER),
+        ("__synchronize_srcu", Role.HELPER),
+        ("__synchronize_hardirq", Role.HELPER),
     ],
 )
 def test_plumbing_is_known_for_what_it_is(function: str, expected: Role) -> None:
@@ -68,6 +78,8 @@ def test_plumbing_is_known_for_what_it_is(function: str, expected: Role) -> None
         "copy_process",
         "exit_mmap",
         "nvme_queue_rq",
+        "filemap_read",
+        "folio_mark_dirty",
     ],
 )
 def test_those_who_may_be_guilty_are_not_generic(function: str) -> None:
