@@ -20,7 +20,7 @@ from kautopsy.triage.reported import reported, told
 from kautopsy.triage.scene import Scene
 from kautopsy.triage.verdict import weigh
 
-LOG_LINES = 40
+LOG_LINES = 400
 """How many of the log's last lines a report carries."""
 
 
