@@ -117,6 +117,10 @@ Filesystem     1024-blocks    Used Available Capacity Mounted on
     target = facts({"/proc/mounts": mounts}, said).target
     assert target.filesystem == "xfs"
     assert (target.usable, target.trouble) == (False, "/var is mounted read-only")
+    gone = {"target-path": (0, "/d"), "target-space": (1, "df: /d: No such file or directory")}
+    assert facts({}, gone).target.trouble == "does not exist"
+    hung = facts({}, {**gone, "target-space": (137, "")}).target
+    assert hung.usable is False and "does not answer" in hung.trouble
 
 
 def test_servers_that_answer_and_that_do_not() -> None:

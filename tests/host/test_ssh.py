@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kautopsy.cli.main import main
-from kautopsy.host.ssh import SshHost
+from kautopsy.host.ssh import AS_ROOT, SshHost
 from kautopsy.model.errors import UnreachableError, UnreadableError, UsageError
 
 from .sshd import SSHD, Server, free_port, make_key, serve
@@ -38,6 +39,28 @@ def test_no_word_of_a_command_is_taken_for_shell(host: SshHost) -> None:
     assert done.stdout == b"".join(word.encode() + b"\0" for word in words)
     done = host.run(["sh", "-c", "cat; echo bad >&2; exit 7"], stdin=b"\0\xff")
     assert (done.status, done.stdout, done.complaint) == (7, b"\0\xff", "bad")
+
+
+def test_without_root_it_asks_sudo_and_never_for_a_password(tmp_path: Path) -> None:
+    for name, text in {
+        "id": "echo 1000",
+        "sudo": f'echo "$*" >>{tmp_path}/asked; [ "$2" = true ] || {{ shift 2; exec "$@"; }}',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    command = ["sh", "-c", AS_ROOT, "sh", "printf", "%s|", "a b", "$c"]
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert done.stdout == b"a b|$c|"
+    assert (tmp_path / "asked").read_text() == "-n true\n-n -- printf %s| a b $c\n"
+    # Without leave it goes on as it is.
+    (tmp_path / "sudo").write_text("#!/bin/sh\nexit 1\n")
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert done.stdout == b"a b|$c|"
 
 
 def test_a_script_gets_its_arguments_in_one_round_trip(host: SshHost) -> None:

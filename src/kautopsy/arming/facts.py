@@ -78,7 +78,11 @@ def from_answers(answers: Answers, *, live: bool) -> HostFacts:
         runtime_watchdog=_runtime_watchdog(answers),
         fencing=tuple(
             path
-            for path in ("/etc/cluster/cluster.conf", "/etc/corosync/corosync.conf")
+            for path in (
+                "/etc/cluster/cluster.conf",
+                "/etc/corosync/corosync.conf",
+                "/etc/sysconfig/sbd",
+            )
             if path in answers.stats
         ),
         modules=facts_kernel.module_names(answers),

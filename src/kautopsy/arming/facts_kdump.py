@@ -9,6 +9,8 @@ from kautopsy.model.host import ImageFacts, ServiceFacts, TargetFacts, TargetKin
 
 _UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system")
 _INIT_FOLDERS = ("/etc/init.d", "/etc/rc.d/init.d")
+# The shell adds the signal's number: the probe kills what hangs.
+_KILLED = 128
 _DEBIAN_LINK = "/var/lib/kdump/initrd.img"
 _RAW = re.compile(r"^\s*raw\s+(\S+)", re.MULTILINE)
 
@@ -146,17 +148,7 @@ def _local(answers: Answers, path: str) -> TargetFacts:
     device, free, mounted = _df(answers, "target-space")
     _, inodes, _ = _df(answers, "target-inodes")
     mount = _mount(answers, mounted)
-    writable = answers.said.get("target-writable")
-    usable, trouble = None, ""
-    if writable is not None:
-        usable = writable.status == 0
-        if "ro" in mount[1]:
-            usable, trouble = False, f"{mounted} is mounted read-only"
-        elif not usable:
-            exists = answers.said["target-space"].status == 0
-            trouble = "cannot be written" if exists else "does not exist"
-    elif "/proc/mounts" not in answers.files and path in answers.stats:
-        trouble = "only a running system can tell"
+    usable, trouble = _usable(answers, mounted, read_only="ro" in mount[1])
     said = answers.said.get("target-drivers")
     stack = answers.said.get("target-stack")
     label = answers.said.get("target-label")
@@ -180,6 +172,23 @@ def _local(answers: Answers, path: str) -> TargetFacts:
         label=label.lines[0].split()[0] if label and label.status == 0 and label.lines else "",
         dumps=tuple(dumps.lines) if dumps else (),
     )
+
+
+def _usable(answers: Answers, mounted: str, *, read_only: bool) -> tuple[bool | None, str]:
+    """Whether a directory can be written, and why not."""
+    space = answers.said.get("target-space")
+    if space is None:
+        return None, ""
+    if space.status > _KILLED:
+        return False, "does not answer: is it on a server that is gone?"
+    if space.status:
+        return False, "does not exist"
+    if read_only:
+        return False, f"{mounted} is mounted read-only"
+    writable = answers.said.get("target-writable")
+    if writable is None or writable.status:
+        return False, "cannot be written"
+    return True, ""
 
 
 def _df(answers: Answers, name: str) -> tuple[str, int | None, str]:

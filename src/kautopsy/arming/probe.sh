@@ -248,7 +248,7 @@ probe() {
     echo '@kautopsy-probe 1'
     if [ -n "$live" ]; then
         say first-nmi nmi_counts
-        sleep 1 >/dev/null 2>&1 </dev/null &
+        sleep 1 >/dev/null 2>&1 &
         nap=$!
         ask id id -u
         ask now date +%s
@@ -282,7 +282,7 @@ probe() {
     if [ -n "$live" ]; then
         kernel=$(uname -r)
     else
-        # What an image would boot: the newest of its kernels.
+        # Of an image's kernels, the last one by name.
         kernel=
         inside /proc/sys/kernel/osrelease && [ -f "$real" ] && kernel=$(cat "$real")
         if [ -z "$kernel" ]; then
@@ -303,16 +303,16 @@ probe() {
     file /boot/grub/grub.conf /boot/grub/menu.lst /boot/grub2/grub.cfg /boot/grub/grub.cfg \
         /boot/grub2/grubenv /boot/grub/grubenv /boot/loader/loader.conf \
         /boot/efi/loader/loader.conf /efi/loader/loader.conf \
-        /etc/default/grub /etc/kernel/cmdline /usr/lib/kernel/cmdline /etc/zipl.conf
+        /etc/default/grub /etc/kernel/cmdline /usr/lib/kernel/cmdline
     each file "$root"/boot/efi/EFI/*/grub.conf "$root"/boot/efi/EFI/*/grub.cfg \
         "$root"/boot/efi/EFI/*/grubenv "$root"/boot/loader/entries/*.conf \
         "$root"/boot/efi/loader/entries/*.conf "$root"/efi/loader/entries/*.conf \
         "$root"/etc/default/grub.d/*.cfg
 
     # The kdump of the distribution.
-    file /etc/kdump.conf /etc/sysconfig/kdump /etc/default/kdump-tools /etc/kdump/sysctl.conf \
+    file /etc/kdump.conf /etc/sysconfig/kdump /etc/default/kdump-tools \
         /etc/systemd/system.conf /etc/crypttab /etc/fstab
-    each file "$root"/etc/kdump.conf.d/*.conf "$root"/etc/sysctl.d/*.conf
+    each file "$root"/etc/kdump.conf.d/*.conf
     link /var/lib/kdump/vmlinuz /var/lib/kdump/initrd.img /var/lib/kdump/kernel \
         /var/lib/kdump/initrd
     for unit in kdump kdump-tools kdump-early; do
@@ -322,7 +322,7 @@ probe() {
     stat_of /usr/lib/systemd/system/kdump.service /lib/systemd/system/kdump.service \
         /lib/systemd/system/kdump-tools.service /usr/lib/systemd/system/kdump-early.service \
         /etc/init.d/kdump /etc/rc.d/init.d/kdump /etc/init.d/kdump-tools /etc/cluster/cluster.conf \
-        /etc/pacemaker/authkey /etc/corosync/corosync.conf /etc/sysconfig/sbd \
+        /etc/corosync/corosync.conf /etc/sysconfig/sbd \
         /sys/kernel/config/crash_dm_crypt_keys /usr/lib/debug/boot/vmlinux-"$kernel" \
         /usr/lib/debug/lib/modules/"$kernel"/vmlinux
     if [ -z "$live" ]; then
@@ -379,12 +379,15 @@ probe() {
     if [ -n "$live" ]; then
         if [ -n "$target" ] && [ -z "$nfs$ssh" ]; then
             ask target-space limited 10 df -Pk "$target"
-            ask target-inodes limited 10 df -Pi "$target"
-            ask target-writable limited 10 test -w "$target" -a -d "$target"
-            ask target-drivers target_drivers "$target"
-            ask target-stack target_stack "$target"
-            ask target-label ls -Zd "$target"
-            ask target-dumps dumps_in "$target"
+            # Whoever hangs on a dead server's mount must not be followed by others.
+            if [ "$status" = 0 ]; then
+                ask target-inodes limited 10 df -Pi "$target"
+                ask target-writable limited 10 test -w "$target" -a -d "$target"
+                ask target-drivers target_drivers "$target"
+                ask target-stack target_stack "$target"
+                ask target-label ls -Zd "$target"
+                ask target-dumps dumps_in "$target"
+            fi
         fi
         if [ -n "$nfs" ]; then
             ask target-port port_open "${nfs%%:*}" 2049
@@ -403,7 +406,6 @@ probe() {
         ask units systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p Result \
             kdump.service kdump-tools.service kdump-early.service
         ask rc-links rc_links
-        ask runlevel runlevel
         ask virt systemd-detect-virt
         say secure-boot secure_boot
         say watchdogs watchdogs
@@ -421,7 +423,6 @@ probe() {
         have ipmitool && [ -e /dev/ipmi0 ] && ask sol limited 15 ipmitool sol info
         say udev grep -l -r -E 'kdump|kexec' /etc/udev/rules.d /usr/lib/udev/rules.d /lib/udev/rules.d
         say pstore ls /sys/fs/pstore
-        ask early-kdump grep -c rd.earlykdump /proc/cmdline
         file /var/lib/kdump/vmcore-creation.status
         # The second look at the counters, at least a second after the first.
         wait "$nap"

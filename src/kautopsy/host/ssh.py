@@ -26,7 +26,7 @@ _SSH_FAILED = 255
 _NO_FILE = 66
 # The login shell of the user may be csh or fish: it sees one quoted argument, without "!" or "\n".
 # id(1) and not $EUID, which only bash has.
-_AS_ROOT = (
+AS_ROOT = (
     'if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n -- "$@"; fi; exec "$@"'
 )
 _READ = f'[ -e "$1" ] || exit {_NO_FILE}; exec cat -- "$1"'
@@ -154,7 +154,7 @@ class SshHost:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.run`."""
-        command = f"exec /bin/sh -c {shlex.quote(_AS_ROOT)} sh {shlex.join(argv)}"
+        command = f"exec /bin/sh -c {shlex.quote(AS_ROOT)} sh {shlex.join(argv)}"
         done = run_here(
             [*self._ssh, "--", self.name, command],
             stdin=stdin,

@@ -49,6 +49,8 @@ def target_usable(facts: HostFacts) -> Answer:
     fix = {
         TargetKind.LOCAL: f"mkdir -p {place}"
         if target.trouble == "does not exist"
+        else f"umount -l {place}"
+        if "answer" in target.trouble
         else f"mount -o remount,rw {target.mounted_on or place}",
         TargetKind.NFS: f"showmount -e {target.server}",
         TargetKind.SSH: "kdumpctl propagate (or kdump-config propagate on Debian)",
