@@ -3,8 +3,8 @@
 The estimate is kdumpctl's (kernel image, loaded modules, three times the initrd, runtime) with a
 runtime of 24 MiB where kdumpctl counts 16: a Debian 6.1 kernel (40 MiB) with an initrd of 6.9 MiB
 runs out of memory with 64, 72 and 80 MiB and saves its dump with 88; Debian's 5.10 and 6.12, with
-estimates of 79 and 89 MiB, save it with 83 and 93 and run out with 63 and 73. The initrd counts three
-times for itself and what it unpacks to, which is a low guess for strong compression.
+estimates of 79 and 89 MiB, save it with 83 and 93 and run out with 63 and 73. The initrd counts
+three times for itself and what it unpacks to, which is a low guess for strong compression.
 """
 
 from __future__ import annotations
