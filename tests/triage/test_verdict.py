@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kautopsy.model.crash import Kind, Trigger
 from kautopsy.model.finding import Culprit, Finding, Severity
 from kautopsy.triage.verdict import THRESHOLD, weigh
@@ -84,3 +86,26 @@ def test_a_warning_does_not_explain_a_hang() -> None:
 
 def test_the_key_is_the_finding_s() -> None:
     assert weigh((finding(Kind.DEADLOCK, key="deadlock:a,b"),)).key == "deadlock:a,b"
+
+
+def test_a_warning_that_the_machine_survived_does_not_make_it_ill() -> None:
+    found = (SYSRQ, finding(Kind.WARNING, 0.8, severity=Severity.WARNING))
+    assert weigh(found, trigger=Trigger.SYSRQ).kind is Kind.OPERATOR_SYSRQ
+
+
+def test_an_oops_that_was_survived_does_not_explain_a_hang() -> None:
+    found = (SYSRQ, finding(Kind.NULL_DEREFERENCE, 0.8), finding(Kind.HUNG_TASK, 0.67))
+    assert weigh(found, trigger=Trigger.SYSRQ).kind is Kind.HUNG_TASK
+    assert weigh(found[:2], trigger=Trigger.SYSRQ).kind is Kind.NULL_DEREFERENCE
+
+
+def test_damage_to_memory_explains_a_hang() -> None:
+    found = (SYSRQ, finding(Kind.LIST_CORRUPTION, 0.8), finding(Kind.SOFT_LOCKUP, 0.85))
+    assert weigh(found, trigger=Trigger.SYSRQ).kind is Kind.LIST_CORRUPTION
+
+
+def test_a_machine_under_suspicion_is_not_surely_well() -> None:
+    found = (SYSRQ, finding(Kind.RCU_STALL, 0.45))
+    verdict = weigh(found, trigger=Trigger.SYSRQ)
+    assert verdict.kind is Kind.OPERATOR_SYSRQ
+    assert verdict.confidence == pytest.approx(0.55)

@@ -9,9 +9,11 @@ from typing import Annotated
 import msgspec
 from drgn import Object, Program, StackFrame
 from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_present_cpu
+from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_curr, cpu_rq
 from drgn.helpers.linux.stack import LinuxKernelStack, StackKind, kernel_stack_trace
 
+from kautopsy.kernel.globals import variable
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.stacks import kernel_frames, to_frame
 from kautopsy.kernel.table import Column, table
@@ -62,7 +64,10 @@ class Cpu(msgspec.Struct, frozen=True):
     function: Annotated[str, Column("innermost function of what it did, the crash's own left out")]
     interrupts: Annotated[bool | None, Column("enabled; None if its registers are not in the dump")]
     silent: Annotated[int | Unreadable, Column("since its last tick or switch", unit="ns")]
-    running: Annotated[int | Unreadable, Column("since the task got the CPU", unit="ns")]
+    running: Annotated[
+        int | Unreadable,
+        Column("since the task got the CPU, or since an interrupt took it from idling", unit="ns"),
+    ]
 
 
 def running_stack(program: Program, task: Object) -> LinuxKernelStack | None:
@@ -119,6 +124,12 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
         context = "idle"
     if stack is not None:
         context, function, interrupts = _doing(program, stack, context)
+    if pid == 0:
+        running: int | Unreadable = Unreadable("it idled")
+        if context in ("irq", "softirq"):
+            running = readable(lambda: _since_idle(program, cpu))
+    else:
+        running = readable(lambda: max(0, clock - int(task.sched_info.last_arrival)))
     return Cpu(
         cpu=cpu,
         online=cpu in online,
@@ -130,8 +141,22 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
         function=function,
         interrupts=interrupts,
         silent=readable(lambda: max(0, clock - int(cpu_rq(program, cpu).clock))),
-        running=readable(lambda: max(0, clock - int(task.sched_info.last_arrival))),
+        running=running,
     )
+
+
+def _since_idle(program: Program, cpu: int) -> int:
+    """Nanoseconds since an interrupt took ``cpu`` from idling and did not return.
+
+    The first thing that an interrupt of an idle CPU does is to note the time in
+    ``tick_sched.idle_entrytime`` (kernel/time/tick-sched.c, ``tick_nohz_stop_idle``), on the clock
+    of ``tick_next_period``.
+
+    :raises LookupError: the kernel has neither variable
+    """
+    base = per_cpu(variable(program, "tick_cpu_sched", "struct tick_sched"), cpu)
+    end = int(variable(program, "tick_next_period", "long long"))
+    return max(0, end - int(base.idle_entrytime))
 
 
 def _doing(program: Program, stack: LinuxKernelStack, context: str) -> tuple[str, str, bool | None]:

@@ -14,13 +14,13 @@ v6.16 remember ``last_holder``) and inferred where it does not, always with a ce
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
 import msgspec
-from drgn import Object, Program
+from drgn import Object, Program, StackFrame
 from drgn.helpers.linux.kthread import to_kthread
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.slab import slab_object_info
@@ -38,6 +38,7 @@ REFERS = 0.6
 VFORK = "the vfork child"
 
 _FLAGS = 0x7
+_EXTENT = 64
 _MUTEX_PICKUP = 0x4
 _WRITER_LOCKED = 1
 _READER_SHIFT = 8
@@ -115,14 +116,29 @@ class Locks:
         return f"{lock:#x}"
 
     def extent(self, lock: int) -> tuple[int, int]:
-        """The object that ``lock`` is part of: its slab object, else the lock's own 64 bytes."""
+        """The object that ``lock`` is part of: its slab object or variable, at most 64 bytes else.
+
+        Where the symbol table has no sizes a variable ends where the next begins.
+        """
         try:
             info = slab_object_info(self.program, lock)
             if info is not None:
                 return info.address, info.address + int(info.slab_cache.object_size)
         except READ_ERRORS:
             pass
-        return lock, lock + 64
+        try:
+            symbol = self.program.symbol(lock)
+        except LookupError:
+            return lock, lock + _EXTENT
+        if lock - symbol.address < symbol.size:
+            return symbol.address, symbol.address + symbol.size
+        for end in range(lock + 4, lock + _EXTENT, 4):
+            try:
+                if self.program.symbol(end).address != symbol.address:
+                    return lock, end
+            except LookupError:
+                break
+        return lock, lock + _EXTENT
 
     def _task(self, address: int) -> bool:
         return address in self.stacks.sleepers or address in self.stacks.running
@@ -269,17 +285,28 @@ class Locks:
 
     def _running_works_on(self, address: int, low: int, high: int) -> bool:
         try:
-            trace = self.program.stack_trace(self.stacks.running[address])
-            for frame in trace:
-                if not frame.pc >> 63:
-                    break
-                if any(low <= value < high for value in frame.registers().values()):
-                    return True
-                if self.code.refers_to(frame.pc - 1, low, high):
-                    return True
+            return self._frames_work_on(
+                self.program.stack_trace(self.stacks.running[address]), low, high
+            )
         except READ_ERRORS:
             return False
+
+    def _frames_work_on(self, frames: Iterable[StackFrame], low: int, high: int) -> bool:
+        for frame in frames:
+            if not frame.pc >> 63:
+                break
+            if any(low <= value < high for value in frame.registers().values()):
+                return True
+            if self.code.refers_to(frame.pc - 1, low, high):
+                return True
         return False
+
+    def is_worked_on_in(self, lock: int, frames: Iterable[StackFrame]) -> bool:
+        """Whether the code of ``frames`` works on ``lock``, or has its address in a register."""
+        try:
+            return self._frames_work_on(frames, *self.extent(lock))
+        except READ_ERRORS:
+            return False
 
 
 def cycles(edges: tuple[Edge, ...]) -> list[tuple[Edge, ...]]:

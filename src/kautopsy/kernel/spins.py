@@ -44,19 +44,22 @@ class Spin:
 
     :param lock: address of the lock, None where no register holds it
     :param held: its low byte says that it is taken
-    :param age: nanoseconds since the task got the CPU; a lower bound is not known
+    :param age: nanoseconds since the task, or the interrupt of an idle CPU, got the CPU; a lower
+        bound is not known
+    :param interrupted: what the spinning code interrupted in the kernel, innermost first
     """
 
     cpu: Cpu
     lock: int | None
     held: bool
     age: int
+    interrupted: tuple[StackFrame, ...] = ()
 
 
 def find_spins(program: Program, cpus: tuple[Cpu, ...]) -> Iterator[Spin]:
     """The CPUs whose innermost function is a slow path of a spinning lock."""
     for cpu in cpus:
-        stack = running_stack(program, task_object(program, cpu.task)) if cpu.pid != 0 else None
+        stack = running_stack(program, task_object(program, cpu.task))
         if stack is None:
             continue
         frames = list(kernel_frames(stack))
@@ -67,7 +70,11 @@ def find_spins(program: Program, cpus: tuple[Cpu, ...]) -> Iterator[Spin]:
             if plain(frame.name or "").startswith(_SPINNING):
                 lock = _lock(program, frame)
                 age = 0 if isinstance(cpu.running, Unreadable) else cpu.running
-                yield Spin(cpu, lock, lock is not None, age)
+                beyond = next(
+                    (at for at in range(start + 1, len(frames)) if frames[at].interrupted),
+                    len(frames),
+                )
+                yield Spin(cpu, lock, lock is not None, age, tuple(frames[beyond:]))
             break
 
 

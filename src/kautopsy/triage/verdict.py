@@ -7,7 +7,11 @@ wins.
 
 The rank depends on who pulled the trigger. A CPU that faulted or code that called panic() *is* the
 reason that the machine stopped, and tasks that happened to hang then are not. A watchdog or an
-operator only looked on, so the hang comes first, and faults in the log before it after that.
+operator only looked on, so the hang comes first. Of the faults that the log tells of from before,
+damage to memory explains a hang; any other that the machine survived is over, unless it is all
+there is. A warning that the machine survived says nothing against its health.
+
+That somebody asked and nothing was wrong is as certain as the strongest suspicion leaves it.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from kautopsy.model.finding import Finding, Severity, Verdict
 THRESHOLD = 0.5
 """Below this confidence the verdict is ``unknown``, with the findings listed."""
 
-_FAULTS = (
+_DAMAGE = (
     Kind.MACHINE_CHECK,
     Kind.HARDWARE_NMI,
     Kind.USE_AFTER_FREE,
@@ -28,6 +32,8 @@ _FAULTS = (
     Kind.PAGE_CORRUPTION,
     Kind.REFCOUNT,
     Kind.MEMORY_SAFETY,
+)
+_OTHER_FAULTS = (
     Kind.NULL_DEREFERENCE,
     Kind.EXEC_FAULT,
     Kind.BAD_POINTER,
@@ -36,6 +42,7 @@ _FAULTS = (
     Kind.DOUBLE_FAULT,
     Kind.BUG,
 )
+_FAULTS = (*_DAMAGE, *_OTHER_FAULTS)
 _HANGS = (
     Kind.DEADLOCK,
     Kind.IO_HANG,
@@ -79,7 +86,15 @@ def _order(trigger: Trigger | None, kind: Kind) -> tuple[Kind, ...]:
         return (*_FAULTS, *_REMARKS, *_STOPS, *_HANGS, *_ASKED)
     if trigger is Trigger.OUT_OF_MEMORY:
         return (Kind.MEMORY_LEAK, Kind.OUT_OF_MEMORY, *_FAULTS, *_HANGS, *_STOPS, *_ASKED)
-    return (*_HANGS[:3], *_FAULTS, *_HANGS[3:], *_STOPS, *_REMARKS, *_ASKED)
+    return (
+        *_HANGS[:3],
+        *_DAMAGE,
+        *_HANGS[3:],
+        *_OTHER_FAULTS,
+        *_STOPS,
+        *_REMARKS,
+        *_ASKED,
+    )
 
 
 def weigh(
@@ -104,7 +119,11 @@ def weigh(
 
     certain = [i for i, finding in enumerate(findings) if finding.confidence >= THRESHOLD]
     asked = [i for i in certain if findings[i].kind in _ASKED]
-    real = [i for i in certain if i not in asked]
+    real = [
+        i
+        for i in certain
+        if i not in asked and not (asked and findings[i].severity is Severity.WARNING)
+    ]
     if not certain:
         return Verdict(
             kind=Kind.UNKNOWN,
@@ -114,10 +133,14 @@ def weigh(
         )
     best = min(real, key=weight) if real else asked[0]
     finding = findings[best]
+    confidence = finding.confidence
+    if not real:
+        suspicions = [one.confidence for one in findings if one.kind in _HANGS]
+        confidence = round(min(confidence, 1 - max(suspicions, default=0.0)), 2)
     return Verdict(
         kind=finding.kind,
         title=finding.title,
-        confidence=finding.confidence,
+        confidence=confidence,
         culprit=finding.culprit,
         finding=best,
         key=finding.key or finding.kind.value,

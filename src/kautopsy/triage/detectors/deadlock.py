@@ -25,6 +25,9 @@ from kautopsy.triage.scene import Scene
 SETTLED = 1_000_000_000
 """Nanoseconds of sleep after which a cycle is no accident of timing."""
 
+_ONE_OF_FOUR = 0.15
+"""A guess among four candidates (kernel/locks.py, ``REFERS``) is the least that is followed."""
+
 _MAX_VICTIMS = 20
 
 
@@ -32,15 +35,38 @@ _MAX_VICTIMS = 20
 def detect(scene: Scene) -> Iterator[Finding]:
     """Yield one finding a cycle."""
     graph = scene.locks
-    for cycle in cycles(graph.edges):
+    for cycle in likely_cycles(graph):
         certainty = min(edge.owner.certainty for edge in cycle)
-        if certainty < 0.5:
-            continue
         yield _finding(scene, graph, cycle, certainty)
+
+
+def likely_cycles(graph: Locks) -> Iterator[tuple[Edge, ...]]:
+    """The cycles that are no chance: those that :func:`detect` reports.
+
+    An owner that is one of several candidates counts where the circle is all of settled,
+    uninterruptible sleeps and no task of it is in another circle already.
+    """
+    taken: set[int] = set()
+    ordered = sorted(
+        cycles(graph.edges), key=lambda cycle: (-min(e.owner.certainty for e in cycle), len(cycle))
+    )
+    for cycle in ordered:
+        certainty = min(edge.owner.certainty for edge in cycle)
+        members = {edge.wait.task for edge in cycle}
+        if certainty < 0.5 and (
+            certainty < _ONE_OF_FOUR
+            or taken & members
+            or any(edge.wait.state != "D" or edge.wait.age < SETTLED for edge in cycle)
+        ):
+            continue
+        taken |= members
+        yield cycle
 
 
 def _confidence(cycle: tuple[Edge, ...], certainty: float) -> float:
     # Two inferred edges that close a circle confirm each other: a guess would rarely fit.
+    if certainty < 0.5:
+        return 0.55
     base = 0.97 if certainty == 1 else 0.75 + 0.2 * certainty
     if min(edge.wait.age for edge in cycle) < SETTLED:
         base -= 0.4

@@ -50,6 +50,8 @@ _FAULTS = frozenset(
 )
 _POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
 
+_REMARKS = (Kind.WARNING, Kind.LOCK_MISUSE, Kind.DATA_RACE)
+
 _HARDWARE = (Kind.MACHINE_CHECK, Kind.HARDWARE_NMI)
 _REPORTED_BY_HARDWARE = re.compile(r"\[Hardware Error\]|^EDAC |NMI: (IOCK|PCI|SERR)|mce: ")
 
@@ -98,15 +100,25 @@ def detect(scene: Scene) -> Iterator[Finding]:
             yield finding
 
 
-def _blame(scene: Scene, crash: Crash, died_of_it: bool) -> Culprit | None:
+def _jumped_to(crash: Crash, registers: dict[str, int]) -> int | None:
+    """Where the instruction pointer was, if no kernel code can be there."""
+    rip = registers.get("rip")
+    if crash.instruction is not None and crash.instruction.function is None:
+        rip = crash.instruction.address
+    return rip if rip is not None and rip < 0xFFFF_8000_0000_0000 else None
+
+
+def _blame(
+    scene: Scene, crash: Crash, kind: Kind, registers: dict[str, int], died_of_it: bool
+) -> Culprit | None:
     frames: tuple[Frame, ...] = crash.frames
     if crash.instruction is not None:
         frames = (crash.instruction, *frames)
     told = culprit(frames)
-    if told is None and crash.kind is Kind.EXEC_FAULT:
+    if told is None and kind is Kind.EXEC_FAULT:
         # After a jump to nowhere the only trace of the caller is the return address on top of the
         # stack; what the kernel prints below it are guesses.
-        told = _caller(scene, crash)
+        told = _caller(scene, registers)
     if told is None and crash.kind in (Kind.SLAB_CORRUPTION, Kind.PAGE_CORRUPTION):
         # Newer kernels let SLUB print the object only and leave the backtrace to a WARN() after it
         # (mm/slub.c, slab_err() and object_err()).
@@ -121,9 +133,9 @@ def _blame(scene: Scene, crash: Crash, died_of_it: bool) -> Culprit | None:
     return told
 
 
-def _caller(scene: Scene, crash: Crash) -> Culprit | None:
+def _caller(scene: Scene, registers: dict[str, int]) -> Culprit | None:
     try:
-        address = scene.program.read_u64(crash.registers["rsp"])
+        address = scene.program.read_u64(registers["rsp"])
     except READ_ERRORS:
         return None
     return culprit((locate(scene.program, address - 1),))
@@ -135,14 +147,22 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     pointers = _telling(registers)
     evidence = [Evidence(what="reported", value=crash.title, show="log")]
     story = ""
-    if kind in _POINTER_FAULTS:
+    target = _jumped_to(crash, registers)
+    if kind is Kind.BAD_POINTER and target is not None:
+        # x86-64 raises a general protection fault, not a page fault, at an address that is not
+        # canonical, be it data or the next instruction.
+        kind, story = (
+            Kind.EXEC_FAULT,
+            f" It went to {target:#x}, which is {classify(target).words}.",
+        )
+    elif kind in _POINTER_FAULTS:
         kind, story = _sharper(kind, pointers)
     if kind is Kind.BUG and any(
         frame is not None and frame.function in _GUARDS
         for frame in (crash.instruction, *crash.frames[:3])
     ):
         kind = Kind.MEMORY_SAFETY
-    blame = None if kind in _HARDWARE else _blame(scene, crash, died_of_it)
+    blame = None if kind in _HARDWARE else _blame(scene, crash, kind, registers, died_of_it)
     for name, pointer in pointers.items():
         if pointer.story not in (Story.NULL, Story.USER) and kind in _POINTER_FAULTS:
             evidence.append(
@@ -194,7 +214,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
             + after
         ),
         confidence=_confidence(crash, kind, blame, died_of_it),
-        severity=Severity.FATAL if died_of_it or kind is not Kind.WARNING else Severity.WARNING,
+        severity=Severity.FATAL if died_of_it or kind not in _REMARKS else Severity.WARNING,
         culprit=blame,
         tasks=tasks,
         evidence=tuple(evidence),

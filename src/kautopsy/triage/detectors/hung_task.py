@@ -16,14 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kautopsy.kernel.locks import VFORK, Edge, Locks, cycles, who
+from kautopsy.kernel.locks import VFORK, Edge, Locks, who
 from kautopsy.kernel.mounts import mounts
 from kautopsy.kernel.waits import LockKind, Sleeper, Wait
 from kautopsy.model.crash import Frame, Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
-from kautopsy.triage.detectors.deadlock import victims
+from kautopsy.triage.detectors.deadlock import likely_cycles, victims
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -60,10 +60,10 @@ _PF_KTHREAD = 0x0020_0000
 def detect(scene: Scene) -> Iterator[Finding]:
     """Yield one finding for each task at the end of a chain of waits."""
     graph = scene.locks
-    dead = {edge.wait.task for cycle in cycles(graph.edges) for edge in cycle}
+    dead = {edge.wait.task for cycle in likely_cycles(graph) for edge in cycle}
     behind_dead = set(victims(graph, dead)) | dead
     named = reported(scene)
-    going_on = {edge.wait.task for edge in graph.edges}
+    going_on = {edge.wait.task for edge in graph.edges if edge.owner.certainty >= 0.5}
     explained = set(behind_dead)
     roots: dict[int, list[Edge]] = {}
     for edge in graph.edges:

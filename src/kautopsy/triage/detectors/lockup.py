@@ -7,8 +7,9 @@ with every tick and every switch, so a busy CPU whose clock stands still for sec
 interrupts; and ``sched_info.last_arrival`` says since when its task has had the CPU without giving
 it up.
 
-A CPU that runs a program in user space, or idles, does nothing wrong. One that spins on a lock is a
-victim (spinlock.py). One that waits for another CPU to answer an IPI
+A CPU that runs a program in user space, or idles, does nothing wrong; one whose idling ended in an
+interrupt that does not return (a timer, a tasklet, NAPI) is as dead as any. One that spins on a
+lock is a victim (spinlock.py). One that waits for another CPU to answer an IPI
 (``smp_call_function_many_cond``) is the victim of a hard lockup there.
 """
 
@@ -42,10 +43,13 @@ def detect(scene: Scene) -> Iterator[Finding]:
     hard = {int(m[1] or m[2]) for line in scene.log_lines if (m := _HARD.search(line))}
     spinning = {spin.cpu.cpu for spin in scene.spins}
     for cpu in scene.cpus:
-        if cpu.pid == 0 or cpu.context in ("user", "idle"):
+        if cpu.context in ("user", "idle"):
             continue
         silent = 0 if isinstance(cpu.silent, Unreadable) else cpu.silent
         running = 0 if isinstance(cpu.running, Unreadable) else cpu.running
+        if cpu.pid == 0:
+            # The clock of an idle CPU stands still before the interrupt that took it, too.
+            silent = running if cpu.interrupts is False else 0
         if cpu.cpu in hard or silent >= SILENT:
             yield _hard(scene, cpu, silent, cpu.cpu in hard)
         elif cpu.cpu in spinning:

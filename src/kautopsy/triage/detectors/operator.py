@@ -53,7 +53,7 @@ def _was_looked_at(scene: Scene) -> bool:
 
 
 def _confidence(scene: Scene, known: float) -> float:
-    return known if _was_looked_at(scene) else 0.55
+    return known if _was_looked_at(scene) else 0.45
 
 
 def _unless(scene: Scene) -> str:
@@ -93,7 +93,10 @@ def _sysrq(scene: Scene) -> Finding:
         kind=Kind.OPERATOR_SYSRQ,
         title=f"crash asked for through sysrq by {who}",
         explanation=(
-            f"The kernel did not fail: {who} asked for a crash dump {how}. " + _unless(scene)
+            ("The kernel did not fail: " if _was_looked_at(scene) else "The kernel did not stop ")
+            + ("" if _was_looked_at(scene) else "by itself: ")
+            + f"{who} asked for a crash dump {how}. "
+            + _unless(scene)
         ),
         confidence=_confidence(scene, 0.99 if "sysrq_handle_crash" in frames else 0.9),
         severity=Severity.INFO,

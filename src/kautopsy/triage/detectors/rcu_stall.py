@@ -36,7 +36,7 @@ def _finding(scene: Scene, period: GracePeriod, said: bool) -> Finding:
     guilty: list[tuple[int, str, str, Culprit | None]] = []
     held_by = {int(cpu) for cpu in period.cpus.split(",") if cpu}
     for cpu in scene.cpus:
-        if cpu.cpu in held_by and isinstance(cpu.pid, int) and cpu.pid:
+        if cpu.cpu in held_by and isinstance(cpu.pid, int) and cpu.context != "idle":
             blame = culprit(scene.cpu_frames(cpu))
             guilty.append((cpu.pid, cpu.comm, f"runs on CPU {cpu.cpu}", blame))
     for reader in period.readers.split(","):

@@ -6,14 +6,22 @@ function that works on the lock, or has its address on the stack or in a registe
 on it (kernel/locks.py, ``candidates``). A holder that sleeps has slept in an atomic section; one
 that runs elsewhere is stuck itself, perhaps on a second lock that this victim holds. If there is no
 other, the spinner itself, or somebody who is gone, forgot to release it.
+
+Two circles need no second lock. An interrupt that spins on a lock which the code that it
+interrupted works on waits for itself: the lock was taken without shutting out interrupts. And who
+holds a lock while waiting for a timer's or interrupt's handler to end (``timer_delete_sync``) waits
+for ever if that handler, on another CPU, spins on this lock.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from kautopsy.kernel.cpus import Cpu
 from kautopsy.kernel.locks import who
 from kautopsy.kernel.spins import Spin
+from kautopsy.kernel.stacks import to_frame
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
@@ -23,6 +31,15 @@ from kautopsy.triage.scene import Scene
 SECOND = 1_000_000_000
 STUCK = 3 * SECOND
 """Nobody may hold a spinlock that long; a busy machine's contention lasts microseconds."""
+
+# What waits, spinning, for a handler on another CPU to end (kernel/time/{timer,hrtimer}.c,
+# kernel/softirq.c, kernel/irq_work.c, kernel/irq/manage.c).
+_WAITS_FOR_HANDLER = re.compile(
+    r"(__)?(timer_delete|del_timer|timer_shutdown)_sync|timer_sync_wait_running"
+    r"|hrtimer_cancel(_wait_running)?|tasklet_(kill|unlock_(spin_)?wait|disable)|irq_work_sync"
+    r"|(__)?synchronize_(hard)?irq|disable_irq|free_irq"
+)
+_IN_INTERRUPT = ("irq", "softirq")
 
 
 @detector(Need.TYPES)
@@ -38,6 +55,11 @@ def detect(scene: Scene) -> Iterator[Finding]:
     for lock, spins in by_lock.items():
         if lock in reported:
             continue
+        inside = [spin for spin in spins if _waits_for_itself(scene, spin)]
+        if inside:
+            reported.add(lock)
+            yield _interrupted(scene, inside[0], spins)
+            continue
         for spin in spins:
             other = next((spinners[task] for task in holders[lock] if task in spinners), None)
             if (
@@ -50,6 +72,10 @@ def detect(scene: Scene) -> Iterator[Finding]:
                 break
         else:
             reported.add(lock)
+            around = _handler_waited_for(scene, spins, holders[lock])
+            if around is not None:
+                yield _around_handler(scene, *around)
+                continue
             yield _stuck(scene, lock, spins, holders[lock])
 
 
@@ -58,6 +84,27 @@ def _holders(scene: Scene, lock: int | None, spins: list[Spin]) -> tuple[int, ..
         return ()
     waiting = {spin.cpu.task for spin in scene.spins if spin.lock == lock}
     return tuple(owner.task for owner in scene.locks.candidates(lock, waiting))
+
+
+def _waits_for_itself(scene: Scene, spin: Spin) -> bool:
+    return (
+        spin.lock is not None
+        and spin.cpu.context in _IN_INTERRUPT
+        and scene.locks.is_worked_on_in(spin.lock, spin.interrupted)
+    )
+
+
+def _handler_waited_for(
+    scene: Scene, spins: list[Spin], holders: tuple[int, ...]
+) -> tuple[Spin, Cpu] | None:
+    """The spinning handler and the CPU that holds its lock and waits for its end, if that is so."""
+    handlers = [spin for spin in spins if spin.cpu.context in _IN_INTERRUPT]
+    for cpu in scene.cpus:
+        if handlers and cpu.task in holders:
+            for frame in scene.cpu_frames(cpu)[:4]:
+                if _WAITS_FOR_HANDLER.fullmatch(frame.function or ""):
+                    return handlers[0], cpu
+    return None
 
 
 def _blame(scene: Scene, task: int) -> Culprit | None:
@@ -105,6 +152,83 @@ def _abba(scene: Scene, first: Spin, second: Spin) -> Finding:
         ),
         key="deadlock:"
         + ",".join(sorted(f"spinlock@{site.function if site else '?'}" for site in (one, two))),
+    )
+
+
+def _interrupted(scene: Scene, spin: Spin, spins: list[Spin]) -> Finding:
+    handler = _blame(scene, spin.cpu.task)
+    holder = culprit(to_frame(scene.program, frame) for frame in spin.interrupted)
+    name = scene.locks.name_of(spin.lock or 0)
+    return Finding(
+        kind=Kind.SPINLOCK_STUCK,
+        title=(
+            f"an interrupt on CPU {spin.cpu.cpu} spins on spinlock {name}, which what it "
+            "interrupted holds"
+        ),
+        explanation=(
+            f"{called(holder)} on CPU {spin.cpu.cpu} ({spin.cpu.comm}, pid {spin.cpu.pid}) works "
+            f"on spinlock {name}. An interrupt came in between, and its {called(handler)} spins "
+            "on the same lock: the interrupted code cannot go on before the interrupt ends, and "
+            "the interrupt cannot end before the lock is released. The lock was taken without "
+            "shutting out interrupts."
+        ),
+        confidence=0.85,
+        severity=Severity.FATAL,
+        culprit=holder or handler,
+        tasks=(
+            _role(spin, "owner"),
+            *(_role(one, "victim") for one in spins if one is not spin),
+        ),
+        evidence=(
+            *(_spin_evidence(scene, one) for one in spins),
+            Evidence(
+                what="what was interrupted",
+                value=f"{called(holder)}: works on the lock",
+                show=f"bt -c {spin.cpu.cpu}",
+            ),
+        ),
+        next=(
+            f"Take the lock with spin_lock_irqsave() or spin_lock_bh() in {called(holder)}, as a "
+            "lock that interrupts take too must be.",
+        ),
+        key=f"spinlock-stuck:{holder.function if holder else '?'}",
+    )
+
+
+def _around_handler(scene: Scene, spin: Spin, cpu: Cpu) -> Finding:
+    handler = _blame(scene, spin.cpu.task)
+    holder = culprit(scene.cpu_frames(cpu))
+    name = scene.locks.name_of(spin.lock or 0)
+    pid = cpu.pid if isinstance(cpu.pid, int) else 0
+    return Finding(
+        kind=Kind.DEADLOCK,
+        title=(
+            f"{called(holder)} waits with spinlock {name} held for {called(handler)}, which spins "
+            "on it"
+        ),
+        explanation=(
+            f"{called(holder)} on CPU {cpu.cpu} ({cpu.comm}, pid {pid}) works on spinlock {name} "
+            f"and waits for a handler on another CPU to end. {called(handler)} on CPU "
+            f"{spin.cpu.cpu}, in an interrupt, spins on that lock. Neither can ever go on."
+        ),
+        confidence=0.85,
+        severity=Severity.FATAL,
+        culprit=holder or handler,
+        tasks=(TaskRole(pid=pid, comm=cpu.comm, role="owner"), _role(spin, "waiter")),
+        evidence=(
+            _spin_evidence(scene, spin),
+            Evidence(
+                what="waits for the handler",
+                value=f"{cpu.comm} (pid {pid}), in {called(holder)}",
+                show=f"bt -c {cpu.cpu}",
+            ),
+        ),
+        next=(
+            f"Release the lock before {called(holder)} waits for the handler, or cancel without "
+            "waiting.",
+        ),
+        key=f"deadlock:spinlock@{holder.function if holder else '?'},"
+        f"handler@{handler.function if handler else '?'}",
     )
 
 
