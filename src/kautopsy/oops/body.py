@@ -41,7 +41,7 @@ _INTERRUPT = re.compile(
 )
 # The segment tells registers of an interrupted context from the line at a report's end; crash(8)
 # says `[exception RIP: `.
-_INTERRUPTED = re.compile(r"IP: *00?\d0:|\[exception [RE]?IP")
+_INTERRUPTED = re.compile(r"IP: *(?:00?\d0|e030):|\[exception [RE]?IP")
 _CODE = re.compile(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
 _CODE_NEXT = re.compile(
     r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$"

@@ -32,6 +32,8 @@ _CRASH = re.compile(
     r"PID:[ \t]*(?P<pid>\d+)[ \t]+TASK:[ \t]*[0-9a-f]+[ \t]+CPU:[ \t]*(?P<cpu>\d+)[ \t]+"
     r'COMMAND:[ \t]*"(?P<comm>[^"]*)"'
 )
+# powerpc's show_regs until 5.x: `TASK = cfa5d000[950] 'bash' THREAD: cf9ce000 CPU: 0`
+_POWERPC = re.compile(rf"TASK = [0-9a-f]+\[(?P<pid>{_NUMBER})\] '(?P<comm>[^']{{0,32}})'")
 _TASK = re.compile(rf"\b(?:by task|by|comm:?)[ \t](?P<comm>[^\s].{{0,30}}?)[/](?P<pid>{_NUMBER})\b")
 _HUNG = re.compile(
     rf"INFO: task (?P<comm>.{{1,64}}):(?P<pid>{_NUMBER}) (?:blocked|can't die|<.{{1,40}}> blocked)"
@@ -90,10 +92,16 @@ class Facts:
                 self.release = match["release"]
         if self.cpu is None and ("CPU" in text or "cpu" in text):
             match = re.match(r"[ \t]*CPU:?[ \t]+(\d+)[ \t]*$", text) or re.search(
-                r"(?:CPU#|\bCPU: ?|on CPU ?|on cpu )(\d{1,5})\b", text
+                r"(?:CPU#|\bCPU: ?|on CPU ?|on cpu |\bCPU (?=\d+(?:: Mach| Unab)))(\d{1,5})\b",
+                text,
             )
             if match is not None:
                 self.cpu = int(match[1])
+                found = True
+        if self.task is None and "TASK = " in text:
+            match = _POWERPC.search(text)
+            if match is not None:
+                self.task = TaskRef(pid=int(match["pid"]), comm=match["comm"])
                 found = True
         if self.task is None and "/" in text:
             match = _TASK.search(text)

@@ -42,6 +42,8 @@ LITERALS: tuple[bytes, ...] = tuple(
         "instruction in kernel code",
         "SError Interrupt",
         " ilc:",
+        "exception: 00",
+        "illegal operation: 0",
         "[#1]:",
         "BRK exception",
         ": 0000 [#",

@@ -93,8 +93,10 @@ def at_instruction(body: Body, *skip: re.Pattern[str]) -> str | None:
     """Who executed: the instruction pointer's function, or whom it served."""
     if body.instruction is not None and body.instruction.function is not None:
         name = plain(body.instruction.function)
-        if not is_skipped(name) and not any(pattern.search(name) for pattern in skip):
+        passed_over = any(pattern.search(name) for pattern in skip)
+        if not is_skipped(name) and not passed_over:
             return name
+        return on_stack(body, *skip) or (None if passed_over else name)
     return on_stack(body, *skip)
 
 

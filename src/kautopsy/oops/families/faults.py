@@ -182,8 +182,8 @@ def _control_flow(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "invalid-opcode",
-    r"invalid opcode: [0-9a-f]{4}|Oops: invalid opcode|Oops - undefined instruction"
-    r"|illegal operation: [0-9a-f]{4} ilc"
+    r"invalid opcode: [0-9a-f]{4}|Oops: invalid opcode|Oops - [Uu]ndefined instruction"
+    r"|illegal operation: [0-9a-f]{4} (?:ilc|\[#)"
     r"|Oops - illegal instruction|Reserved instruction in kernel code",
     detail_of=("bug", "control-flow", "list", "usercopy", "slab"),
 )
@@ -200,6 +200,7 @@ def _invalid_opcode(match: re.Match[str], body: Body) -> Name:
     r"|Trap instruction in kernel code"
     # s390: arch/s390/kernel/traps.c, mm/fault.c; `illegal operation` is an invalid opcode
     r"|(?<!illegal operation)(?<!Oops): [0-9a-f]{4} ilc:\d"
+    r"|\w exception: 00[0-9a-f]{2} \[#\d"  # without the instruction's length, up to 3.18
     r"|(?:int3|alignment check|segment not present|invalid TSS|coprocessor segment overrun"
     r"|bounds|simd exception|overflow|SIMD): 0000 \[#\d"
     # arm64's traps.c, mips' traps.c and unaligned.c
@@ -249,8 +250,12 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
     what = match["what"].strip()
     if "BUG" in what:
         return _fault(body, "kernel BUG", Kind.BUG)
-    if "undefined instruction" in what or "illegal" in what:
+    if "ndefined instruction" in what or "illegal" in what:
         return _fault(body, f"Internal error: {what}", Kind.INVALID_OPCODE)
+    if re.search(r"- (?:BTI|CFI)$", what):  # a jump to where none may lead
+        return _fault(body, f"Internal error: {what}", Kind.EXEC_FAULT)
+    if re.search(r"- (?:FPAC|MTE|GCS)$", what):
+        return _fault(body, f"Internal error: {what}", Kind.BAD_POINTER)
     if what.startswith("Oops"):
         return _head_lost(body, f"Internal error: {what}")
     kind = Kind.MACHINE_CHECK if "SError" in what or "external abort" in what else Kind.BAD_POINTER

@@ -26,16 +26,32 @@ _TICK = skip(
     "sysvec",
     "^asm_sysvec",
     "do_IRQ",
+    "timer_interrupt$",
+    "evtchn_",
     "handle_.*irq",
     "gic_",
     "^el1_irq",
     "call_on_irq_stack",
+    # how a task left the CPU says nothing of what it did there
+    "^_*schedule$",
+    "^__switch_to",
+    "^preempt_schedule",
+    "cond_resched",
 )
 
 
 _REPORTS = re.compile(
     r"dump_stack|show_stack|backtrace|rcu_dump|sched_show_task|print_cpu_stall|show_regs|nmi_"
 )
+
+
+_WORK = re.compile(r"^Workqueue: +\S+ (?P<function>[A-Za-z_][\w.]*)", re.MULTILINE)
+"""kernel/workqueue.c print_worker_info: whose work the worker was at."""
+
+_WORKER = re.compile(r"worker_thread|process_one_work|process_scheduled_works|rescuer_thread")
+
+_IDLING = re.compile(r"NMI backtrace for cpu \d+ skipped: idling at (?P<function>[A-Za-z_][\w]*)")
+"""lib/nmi_backtrace.c: all that is said of a CPU that does nothing."""
 
 
 def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str | None]:
@@ -45,7 +61,7 @@ def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str 
     instruction on, where the report's stack begins with the interrupt's.
     """
     best: str | None = None
-    for trace in body.calls()[:4]:
+    for trace in [trace for trace in body.calls()[:4] if trace.call]:
         frames = trace.reliable()
         if body.instruction is not None and trace is body.calls()[0]:
             frames = [body.instruction, *frames]
@@ -54,8 +70,9 @@ def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str 
         observed = beyond_tick or any(_REPORTS.search(name) for name in names[:4])
         for index, name in enumerate(names if observed else ()):
             if re.search(
-                r"apic_timer_interrupt$|^el1h?_(?:64_)?irq|timer_interrupt$|^ret_from_intr"
-                r"|common_interrupt$",
+                r"apic_timer_interrupt$|^el1h?_(?:64_)?irq|(?<!xen_)timer_interrupt$|^ret_from_intr"
+                r"|common_interrupt$|^xen_(?:do_)?(?:hypervisor_callback|upcall)$|^do_vint$"
+                r"|^handle_riscv_irq$|^decrementer_common|^__irq_svc$",
                 name,
             ):
                 start = index + 1
@@ -65,9 +82,18 @@ def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str 
             best = stall(frames, _TICK)
         if best is not None:
             break
+    if best is not None and not _WORKER.fullmatch(best):
+        return best, None
+    work = _WORK.search(body.window())
+    if work is not None:
+        return plain(work["function"]), None
     if best is not None:
         return best, None
-    return at_instruction(body, _TICK), None if body.has_trace or body.instruction else "no stack"
+    if body.instruction is None and not any(trace.call for trace in body.traces):
+        idle = _IDLING.search(body.window())
+        return idle["function"] if idle is not None else None, None if idle else "no stack"
+    function = at_instruction(body, _TICK)
+    return None if function is None or _TICK.search(function) else function, None
 
 
 @report("soft-lockup", r"BUG: soft lockup\b|watchdog: BUG: soft lockup")

@@ -18,7 +18,7 @@ from kautopsy.oops.families.base import Name, report
     r"|HARDWARE ERROR\. This is \*NOT\* a software problem"
     r"|Disabling lock debugging due to machine check",
     detail_of=("machine-check",),
-    takes_over=(),
+    takes_over=("mce-logged",),
 )
 def _machine_check(match: re.Match[str], body: Body) -> Name:
     return _mce(body)
@@ -40,7 +40,9 @@ def _mce(body: Body) -> Name:
 
 
 @report(
-    "mce-logged", r"\[Hardware Error\]: Machine check events logged|Machine check events logged"
+    "mce-logged",
+    r"\[Hardware Error\]: Machine check events logged|Machine check events logged",
+    detail_of=("machine-check",),
 )
 def _mce_logged(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.MACHINE_CHECK, title="Machine check events logged", needs_trace=False)
