@@ -39,13 +39,34 @@ def read_reports(
     for region in regions(stream, on_progress=on_progress):
         if not region.adjoins:
             for report in splitter.finish():
-                yield report, _crash(report)
+                if not _idle_talk(report):
+                    yield report, _crash(report)
             splitter.forget()
         for line in lines_of(region.data, region.first_line):
             for report in splitter.feed(line):
-                yield report, _crash(report)
+                if not _idle_talk(report):
+                    yield report, _crash(report)
     for report in splitter.finish():
-        yield report, _crash(report)
+        if not _idle_talk(report):
+            yield report, _crash(report)
+
+
+def _idle_talk(report: Report) -> bool:
+    """A ``BUG:`` of nobody's: programs, their sources and their release notes say it too.
+
+    The kernel's has its clock, or whoever logged it, before it; or a backtrace, registers or who
+    ran behind it.
+    """
+    body = report.body
+    return (
+        report.family.name == "other-bug"
+        and body.head.time is None
+        and body.head.stamp is None
+        and not body.has_trace
+        and body.instruction is None
+        and body.facts.task is None
+        and body.facts.tainted is None
+    )
 
 
 def read_text(text: str) -> list[Crash]:

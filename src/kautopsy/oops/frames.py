@@ -30,7 +30,8 @@ _MARK = r"(?:<{1,2}/?#?\w{0,12}>{1,2}[ \t]*)?"  # <IRQ>, <<EOE>>, <> where a san
 _ADDRESS = (
     r"(?:\[<(?:0x)?(?P<address>[0-9a-f]{4,16})>\][ \t]*"
     r"|\[\][ \t]*"  # [<...>] after an HTML sanitiser ate what looked like a tag
-    r"|\[(?P<address2>[0-9a-f]{8,16})\][ \t]*|\[<0>\][ \t]*)"
+    r"|\[(?P<address2>[0-9a-f]{8,16})\][ \t]*|\[<0>\][ \t]*"
+    r"|\[<\(?_*ptrval_*\)?>\][ \t]*)"  # %p before the kernel has its key to hash addresses with
 )
 
 # x86, riscv, mips, loongarch, s390, arm64, and the stacks of KASAN and kmemleak.

@@ -87,9 +87,9 @@ def _buffer_overflow(match: re.Match[str], body: Body) -> Name:
 
 _WARN = (
     r"WARNING: (?:at (?P<file1>[^\s:]+):(?P<line1>\d+)"
-    r"(?:[ \t]+(?P<function1>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
+    r"(?:[ \t]+(?P<function1>(?!0x)[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
     r"|CPU: ?\d+ PID: ?\d+ at (?P<file2>[^\s:]+):(?P<line2>\d+)"
-    r"(?:[ \t]+(?P<function2>[\w.$<>]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
+    r"(?:[ \t]+(?P<function2>(?!0x)[\w.$<>]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?)?"
     r"|(?:\[.{1,300}?\] )?(?P<file3>[^\s:]+\.[chS]"
     r"|[^\s:]+\.rs):(?P<line3>\d+) at (?P<function3>[\w.$]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
     r"|(?P<function4>[\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+ at|CPU: ?\d+ PID: ?\d+ at )"

@@ -26,7 +26,7 @@ _TICK = skip(
     "sysvec",
     "^asm_sysvec",
     "do_IRQ",
-    "timer_interrupt$",
+    "^xen_timer_interrupt$",
     "evtchn_",
     "handle_.*irq",
     "gic_",
