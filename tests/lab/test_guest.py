@@ -111,6 +111,8 @@ def test_qemu_does_not_outlive_its_parent(how: signal.Signals, status: int, tmp_
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(tmp_path)},
+        # Whoever runs the tests in the background may have had SIGINT ignored for all of them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     _until(lambda: _qemu_of(tmp_path) != [], "QEMU starts")
     parent.send_signal(how)

@@ -187,9 +187,13 @@ class Guest:
             self.send(
                 f"{pin}comm=$(cat /proc/$$/comm)\n"
                 f"echo {_WRITER}$$ $comm >/dev/ttyS1\n"
+                # What a tty was given is not yet sent, and a crash does not wait for it.
+                "read -r go </dev/ttyS1\n"
                 "echo c >/proc/sysrq-trigger"
             )
-            said = self._booted(self._shell).line(_WRITER, limit=self._limits.command)
+            shell = self._booted(self._shell)
+            said = shell.line(_WRITER, limit=self._limits.command)
+            shell.tell("go")
             pid, comm = said.split(" ", 1)
             self.writer = TaskRef(pid=int(pid), comm=comm)
         else:

@@ -75,6 +75,10 @@ class GuestShell:
         self._wait(seen, limit, f"a line {prefix!r}")
         return found[0].strip()
 
+    def tell(self, text: str) -> None:
+        """Give a line to a running command that reads the port."""
+        self._port.write(text.encode() + b"\n")
+
     def _fresh(self) -> Iterator[str]:
         # Only whole lines: the port shows an unfinished one too.
         for line in self._port.whole_lines(self._read_up_to):

@@ -202,8 +202,10 @@ def _run_inside(root: Path, argv: list[str], *, stdin: bytes = b"") -> bytes:
     environment.append(f"LLVM_OBJCOPY={_TRIPLET}-objcopy")
     # objtool since 7.2 reads a sysctl, and everybody /dev/null.
     script = 'mount --rbind /dev "$0/dev" && mount --rbind /proc "$0/proc" && exec chroot "$0" "$@"'
+    # Root needs no user namespace, and could not have one inside a chroot (unshare(2), EPERM).
+    namespaces = ["--mount"] if os.geteuid() == 0 else ["--map-root-user", "--mount"]
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, root, *environment, *argv],
+        ["unshare", *namespaces, "sh", "-c", script, root, *environment, *argv],
         input=stdin,
         capture_output=True,
         timeout=_BUILD_SECONDS,
@@ -214,9 +216,13 @@ def _run_inside(root: Path, argv: list[str], *, stdin: bytes = b"") -> bytes:
         raise LabError(
             f"failed: {complaint[-2000:]}",
             thing=argv[0],
-            hint="user namespaces must be allowed (sysctl kernel.unprivileged_userns_clone=1)"
-            if complaint.startswith("unshare:")
-            else "",
+            hint=_unshare_hint() if complaint.startswith("unshare:") else "",
             slug="build-failed",
         )
     return done.stdout
+
+
+def _unshare_hint() -> str:
+    if os.geteuid() == 0:
+        return "in a chroot its root must be a mount point (mount --bind ROOT ROOT)"
+    return "user namespaces must be allowed (sysctl kernel.unprivileged_userns_clone=1)"
