@@ -32,6 +32,7 @@ _HOST = r"[\w.:@-]{1,253}"
 FORMS: tuple[Form, ...] = tuple(
     Form(name, re.compile(pattern))
     for name, pattern in (
+        ("indentation of a pasted syslog", rf"[ \t]{{1,20}}(?={_MONTH} +\d{{1,2}} {_CLOCK} )"),
         ("mail quoting", r"[ \t]?(?:>[ \t]?){1,10}(?=\S|[ \t])"),
         (
             # 2017-04-08 03:34:51 and 2017-04-08T03:34:51.123456+02:00, in brackets or not
@@ -85,7 +86,8 @@ _FAST = re.compile(
     r"(?:<\d{1,3}>)?\[ {0,12}(?P<time>\d{1,10}\.\d{6})\](?:\[ *(?P<caller>[TC]\d{1,8})\])?(?: |$)"
 )
 _NO_PREFIX = re.compile(
-    r"[ \t](?![ \t]*>)|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:"
+    r"[ \t](?![ \t]{0,20}(?:>|[^\W\d_]{3,5}\.? +\d{1,2} \d{1,2}:\d\d:))"
+    r"|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:"
 )
 _TIME_INSIDE = re.compile(r"\[ {0,5}\d{1,8}\.\d{6}\](?:\[ *[TC]\d{1,8}\])? ")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\[COLOR=[^\]]{1,20}\]|\[/COLOR\]")
