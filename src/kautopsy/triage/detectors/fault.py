@@ -22,6 +22,7 @@ from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRol
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import detector
 from kautopsy.triage.members import null_member
+from kautopsy.triage.operand import Operand, memory_operand
 from kautopsy.triage.scene import Scene
 
 _FAULTS = frozenset(
@@ -57,6 +58,11 @@ _REPORTED_BY_HARDWARE = re.compile(r"\[Hardware Error\]|^EDAC |NMI: (IOCK|PCI|SE
 
 # What calls BUG() when it catches an overflow (lib/string_helpers.c, mm/usercopy.c).
 _GUARDS = frozenset({"fortify_panic", "__fortify_panic", "usercopy_abort", "__stack_chk_fail"})
+
+# arch/x86/kernel/traps.c: the address is told since 5.6 (59c1dcbed5b5 "x86/traps: Print address on
+# #GP").
+_NON_CANONICAL = re.compile(r"non-canonical address (0x[0-9a-f]+)")
+_GENERAL_PROTECTION = re.compile(r"general protection fault")
 
 _SAYS: dict[Kind, str] = {
     Kind.NULL_DEREFERENCE: "used a pointer that is NULL",
@@ -144,7 +150,13 @@ def _caller(scene: Scene, registers: dict[str, int]) -> Culprit | None:
 def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     kind = crash.kind
     registers = crash.registers or (scene.crash.registers if died_of_it else {})
-    pointers = _telling(registers)
+    operand = memory_operand(crash, at=_told_address(scene, crash))
+    pointers = _telling(registers) if operand is None else _of_operand(operand, registers)
+    # show_opcodes() reads 42 bytes before RIP; after a call of NULL that faults too, and CR2 is
+    # printed only then (arch/x86/kernel/dumpstack.c).
+    late = "cr2" in pointers and pointers["cr2"].story is not Story.NULL
+    if kind is Kind.NULL_DEREFERENCE and late:
+        del pointers["cr2"]
     evidence = [Evidence(what="reported", value=crash.title, show="log")]
     story = ""
     target = _jumped_to(crash, registers)
@@ -156,7 +168,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
             f" It went to {target:#x}, which is {classify(target).words}.",
         )
     elif kind in _POINTER_FAULTS:
-        kind, story = _sharper(kind, pointers)
+        kind, story = _sharper(kind, pointers, certain=operand is not None)
     if kind is Kind.BUG and any(
         frame is not None and frame.function in _GUARDS
         for frame in (crash.instruction, *crash.frames[:3])
@@ -164,6 +176,8 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         kind = Kind.MEMORY_SAFETY
     blame = None if kind in _HARDWARE else _blame(scene, crash, kind, registers, died_of_it)
     for name, pointer in pointers.items():
+        if name == "cr2" and operand is not None:
+            continue
         if pointer.story not in (Story.NULL, Story.USER) and kind in _POINTER_FAULTS:
             evidence.append(
                 Evidence(
@@ -255,9 +269,38 @@ def _telling(registers: dict[str, int]) -> dict[str, Pointer]:
     return found
 
 
-def _sharper(kind: Kind, pointers: dict[str, Pointer]) -> tuple[Kind, str]:
+def _told_address(scene: Scene, crash: Crash) -> int | None:
+    """The faulting address as the report gives it: CR2 is of page faults only."""
+    for line in _lines_of(scene, crash):
+        if match := _NON_CANONICAL.search(line):
+            return int(match[1], 16)
+        if _GENERAL_PROTECTION.search(line):
+            return None
+    return crash.registers.get("cr2")
+
+
+def _lines_of(scene: Scene, crash: Crash) -> tuple[str, ...]:
+    if crash.text is None:
+        return ()
+    return scene.log_lines[max(crash.text.first_line - 1, 0) : crash.text.last_line]
+
+
+def _of_operand(operand: Operand, registers: dict[str, int]) -> dict[str, Pointer]:
+    """As :func:`_telling`, of the register that was the pointer and of nothing else."""
+    found = {operand.register: classify(operand.value)}
+    if "cr2" in registers:
+        found["cr2"] = classify(registers["cr2"])
+    return found
+
+
+def _sharper(kind: Kind, pointers: dict[str, Pointer], *, certain: bool) -> tuple[Kind, str]:
+    """Kind and words for the pointer's story; ``certain`` if no register is here by chance."""
     stories = {pointer.story: pointer for pointer in pointers.values()}
     address = pointers.get("cr2")
+    if certain and Story.ERROR in stories and kind is Kind.NULL_DEREFERENCE:
+        # An error code plus a member's offset wraps around to an address near NULL.
+        error = stories[Story.ERROR]
+        return Kind.BAD_POINTER, f" The pointer {error.value:#x} is {error.words}."
     if address is not None and address.story is Story.NULL:
         return kind, ""
     for story in (Story.LIST_POISON, Story.FREED, Story.PAGE_POISON):
