@@ -17,6 +17,7 @@ from kautopsy.kernel.objects import describe
 from kautopsy.kernel.poison import Pointer, Story, classify
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.stacks import locate
+from kautopsy.kernel.tasks import plain
 from kautopsy.model.crash import Crash, Frame, Kind, Trigger
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
@@ -121,7 +122,7 @@ def _blame(
     if crash.instruction is not None:
         frames = (crash.instruction, *frames)
     told = culprit(frames)
-    if told is None and kind is Kind.EXEC_FAULT:
+    if told is None and (kind is Kind.EXEC_FAULT or _jumped_to(crash, registers) is not None):
         # After a jump to nowhere the only trace of the caller is the return address on top of the
         # stack; what the kernel prints below it are guesses.
         told = _caller(scene, registers)
@@ -137,6 +138,11 @@ def _blame(
         if told is None or (seen is not None and seen.function == told.function):
             return seen or told
     return told
+
+
+def _checks_lists(crash: Crash) -> bool:
+    function = crash.instruction.function if crash.instruction is not None else None
+    return re.fullmatch(r"__list_(add|del_entry)_valid\w*", function or "") is not None
 
 
 def _caller(scene: Scene, registers: dict[str, int]) -> Culprit | None:
@@ -163,12 +169,15 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     if kind is Kind.BAD_POINTER and target is not None:
         # x86-64 raises a general protection fault, not a page fault, at an address that is not
         # canonical, be it data or the next instruction.
-        kind, story = (
-            Kind.EXEC_FAULT,
-            f" It went to {target:#x}, which is {classify(target).words}.",
-        )
+        goal = classify(target)
+        # A function pointer out of a freed object is a use after free before it is a wrong jump.
+        kind = Kind.USE_AFTER_FREE if goal.story is Story.FREED else Kind.EXEC_FAULT
+        story = f" It went to {target:#x}, which is {goal.words}."
     elif kind in _POINTER_FAULTS:
         kind, story = _sharper(kind, pointers, certain=operand is not None)
+    if kind is Kind.BAD_POINTER and _checks_lists(crash):
+        # list_add() and list_del() look at the entry's neighbours first, and died of that.
+        kind = Kind.LIST_CORRUPTION
     if kind is Kind.BUG and any(
         frame is not None and frame.function in _GUARDS
         for frame in (crash.instruction, *crash.frames[:3])
@@ -219,6 +228,12 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     after = "" if died_of_it else " The machine ran on after that, damaged."
     where = "" if kind in _HARDWARE else f" in {called(blame)}"
     freed = next((item for item in evidence if item.what == "freed by"), None)
+    if blame is None and kind is Kind.USE_AFTER_FREE and freed is not None:
+        # All frames are the kernel's own dispatch: a timer or a callback in memory that was freed.
+        function, _, rest = freed.value.partition("+")
+        owner = re.search(r"\[(\w+)\]", rest)
+        blame = Culprit(function=function, module=owner[1] if owner else None)
+        where = f" called from memory that {called(blame)} had freed"
     return Finding(
         kind=kind,
         title=f"{kind.value.replace('-', ' ')}{where}: {crash.title}",
@@ -243,7 +258,10 @@ def _confidence(crash: Crash, kind: Kind, blame: Culprit | None, died_of_it: boo
         confidence -= 0.05
     if blame is None and kind not in _HARDWARE:
         confidence -= 0.2
-    if crash.corrupted and (crash.frames or blame is None):
+    confirmed = blame is not None and any(
+        frame.function and plain(frame.function) == blame.function for frame in crash.frames[:3]
+    )
+    if crash.corrupted and (crash.frames or blame is None) and not confirmed:
         # Without frames "corrupted" only says that there are none.
         confidence -= 0.3
     return round(confidence, 2)
