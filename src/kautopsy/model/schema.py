@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from inspect import cleandoc
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -43,9 +44,21 @@ def schema_text(document: type[msgspec.Struct]) -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": name_of(document),
-        **json_schema(document),
+        **_without_indentation(json_schema(document)),
     }
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def _without_indentation(value: Any) -> Any:
+    """Docstrings as Python 3.13 and later keep them, whichever Python this is."""
+    if isinstance(value, dict):
+        return {
+            key: cleandoc(inner)
+            if key == "description" and isinstance(inner, str)
+            else _without_indentation(inner)
+            for key, inner in value.items()
+        }
+    return [_without_indentation(one) for one in value] if isinstance(value, list) else value
 
 
 def main() -> None:
