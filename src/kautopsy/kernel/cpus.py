@@ -65,8 +65,11 @@ class Cpu(msgspec.Struct, frozen=True):
     interrupts: Annotated[bool | None, Column("enabled; None if its registers are not in the dump")]
     silent: Annotated[int | Unreadable, Column("since its last tick or switch", unit="ns")]
     running: Annotated[
-        int | Unreadable,
-        Column("since the task got the CPU, or since an interrupt took it from idling", unit="ns"),
+        int | Unreadable | None,
+        Column(
+            "since the task got the CPU, or since an interrupt took it from idling; None if idle",
+            unit="ns",
+        ),
     ]
 
 
@@ -125,7 +128,7 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
     if stack is not None:
         context, function, interrupts = _doing(program, stack, context)
     if pid == 0:
-        running: int | Unreadable = Unreadable("it idled")
+        running: int | Unreadable | None = None
         if context in ("irq", "softirq"):
             running = readable(lambda: _since_idle(program, cpu))
     else:

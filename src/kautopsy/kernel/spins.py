@@ -19,7 +19,6 @@ from kautopsy.kernel.cpus import Cpu, running_stack, stopped_at
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.stacks import kernel_frames
 from kautopsy.kernel.tasks import plain, task_object
-from kautopsy.model.base import Unreadable
 
 _SPINNING = (
     "native_queued_spin_lock_slowpath",
@@ -69,7 +68,7 @@ def find_spins(program: Program, cpus: tuple[Cpu, ...]) -> Iterator[Spin]:
                 continue
             if plain(frame.name or "").startswith(_SPINNING):
                 lock = _lock(program, frame)
-                age = 0 if isinstance(cpu.running, Unreadable) else cpu.running
+                age = cpu.running if isinstance(cpu.running, int) else 0
                 beyond = next(
                     (at for at in range(start + 1, len(frames)) if frames[at].interrupted),
                     len(frames),

@@ -148,7 +148,7 @@ def backtraces(scene: Scene, findings: tuple[Finding, ...]) -> tuple[BacktraceOf
                     frames=scene.cpu_frames(cpu) or Unreadable("its registers are not in the dump"),
                     state="R",
                     cpu=cpu.cpu,
-                    seconds=None if isinstance(cpu.running, Unreadable) else cpu.running / SECOND,
+                    seconds=cpu.running / SECOND if isinstance(cpu.running, int) else None,
                 )
             )
     return tuple(found)

@@ -46,7 +46,7 @@ def detect(scene: Scene) -> Iterator[Finding]:
         if cpu.context in ("user", "idle"):
             continue
         silent = 0 if isinstance(cpu.silent, Unreadable) else cpu.silent
-        running = 0 if isinstance(cpu.running, Unreadable) else cpu.running
+        running = cpu.running if isinstance(cpu.running, int) else 0
         if cpu.pid == 0:
             # The clock of an idle CPU stands still before the interrupt that took it, too.
             silent = running if cpu.interrupts is False else 0
