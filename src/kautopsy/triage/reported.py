@@ -160,7 +160,9 @@ def reported(scene: Scene, system: System) -> Crash:
         cpu=cpu,
         task=None if scene.panic_task is None else TaskRef(pid=pid, comm=comm),
         instruction=None if text_crash is None else text_crash.instruction,
-        frames=frames or (() if text_crash is None else text_crash.frames),
+        frames=frames
+        or (() if text_crash is None else text_crash.frames)
+        or (() if scene.has_types else scene.raw_frames),
         registers=_registers(scene) or ({} if text_crash is None else text_crash.registers),
         modules=() if isinstance(modules, Unreadable) else modules,
         tainted=() if isinstance(system.tainted, Unreadable) else system.tainted,

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 from drgn import Object, Program
 
+from kautopsy.fingerprint.generic import Role, role
 from kautopsy.kernel.cpus import Cpu, cpus, running_stack, stopped_at
 from kautopsy.kernel.locks import Locks
 from kautopsy.kernel.log import LogLine, log
@@ -26,6 +27,7 @@ from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.machine import Consumer, ConsumerKind, MemoryUse
 from kautopsy.model.report import Symbols, SymbolSource
+from kautopsy.symbols.raw_stack import raw_stacks
 
 _R = TypeVar("_R")
 
@@ -173,3 +175,14 @@ class Scene:
     def panic_frames(self) -> tuple[Frame, ...]:
         """Backtrace of :attr:`panic_task`."""
         return () if self.panic_task is None else backtrace(self.program, self.panic_task)
+
+    @property
+    def raw_frames(self) -> tuple[Frame, ...]:
+        """What lay on the stack of the CPU that stopped the machine, for dumps without types.
+
+        Every frame but the first is unreliable.
+        """
+        for stack in raw_stacks(self.program):
+            if any(role(frame.function or "") is Role.REPORTER for frame in stack.frames):
+                return stack.frames
+        return ()
