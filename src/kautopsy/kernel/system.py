@@ -93,6 +93,7 @@ def system(program: Program, log: tuple[str, ...] | Unreadable) -> System:
         uptime_seconds=readable(lambda: _uptime(program)),
         load_average=readable(lambda: loadavg(program)),
         tasks=readable(lambda: count(program)),
-        tainted=readable(lambda: tuple(tainted(program).replace(" ", ""))),
+        # G only says that no proprietary module (P) is loaded.
+        tainted=readable(lambda: tuple(tainted(program).replace(" ", "").replace("G", ""))),
         panic=panic,
     )

@@ -69,6 +69,11 @@ def _climb(program: Program, info: VmcoreInfo, notes: list[str], near: Path | No
             "no types: backtraces are raw stacks, unreliable, and most of the dump cannot be "
             "read; a kit or debuginfo of this kernel would help"
         )
+    elif not lines:
+        notes.append(
+            "no source lines, inlined functions or local variables: they take the vmlinux of this "
+            "very build, and kautopsy symbols find tells where it is to be had"
+        )
     return source
 
 
