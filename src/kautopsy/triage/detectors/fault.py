@@ -116,13 +116,13 @@ def _jumped_to(crash: Crash, registers: dict[str, int]) -> int | None:
 
 
 def _blame(
-    scene: Scene, crash: Crash, kind: Kind, registers: dict[str, int], died_of_it: bool
+    scene: Scene, crash: Crash, registers: dict[str, int], *, jumped: bool, died_of_it: bool
 ) -> Culprit | None:
     frames: tuple[Frame, ...] = crash.frames
     if crash.instruction is not None:
         frames = (crash.instruction, *frames)
     told = culprit(frames)
-    if told is None and (kind is Kind.EXEC_FAULT or _jumped_to(crash, registers) is not None):
+    if told is None and jumped:
         # After a jump to nowhere the only trace of the caller is the return address on top of the
         # stack; what the kernel prints below it are guesses.
         told = _caller(scene, registers)
@@ -183,7 +183,12 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         for frame in (crash.instruction, *crash.frames[:3])
     ):
         kind = Kind.MEMORY_SAFETY
-    blame = None if kind in _HARDWARE else _blame(scene, crash, kind, registers, died_of_it)
+    jumped = target is not None or kind is Kind.EXEC_FAULT
+    blame = (
+        None
+        if kind in _HARDWARE
+        else _blame(scene, crash, registers, jumped=jumped, died_of_it=died_of_it)
+    )
     for name, pointer in pointers.items():
         if name == "cr2" and operand is not None:
             continue
