@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from kautopsy.model.errors import ExitCode, KautopsyError
+from kautopsy.model.errors import ExitCode, KautopsyError, error_from
 from kautopsy.model.report import Report
 
 _CLONE_NEWUSER = 0x10000000
@@ -42,6 +42,28 @@ class Failure(msgspec.Struct, frozen=True):
     thing: str
     hint: str
     exit_code: int
+
+    @classmethod
+    def of(cls, error: KautopsyError) -> Failure:
+        """``error``, ready to be sent."""
+        return cls(error.slug, error.what, error.thing, error.hint, int(error.exit_code))
+
+    @classmethod
+    def out_of_memory(cls, dump: str, memory_bytes: int) -> Failure:
+        """The child met its limit."""
+        return cls(
+            "out-of-memory",
+            f"the analysis needs more than its {memory_bytes >> 20} MiB",
+            dump,
+            "raise --memory-limit",
+            int(ExitCode.UNREADABLE),
+        )
+
+    def error(self) -> KautopsyError:
+        """The error again, on the parent's side."""
+        return error_from(
+            self.exit_code, what=self.what, thing=self.thing, hint=self.hint, slug=self.slug
+        )
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -90,28 +112,10 @@ def main() -> int:
         ):
             send(Message(report=report))
     except KautopsyError as error:
-        send(
-            Message(
-                failure=Failure(
-                    error.slug, error.what, error.thing, error.hint, int(error.exit_code)
-                ),
-                final=True,
-            )
-        )
+        send(Message(failure=Failure.of(error), final=True))
         return 0
     except MemoryError:
-        send(
-            Message(
-                failure=Failure(
-                    "out-of-memory",
-                    f"the analysis needs more than its {job.memory_bytes >> 20} MiB",
-                    job.dump,
-                    "raise --memory-limit",
-                    int(ExitCode.UNREADABLE),
-                ),
-                final=True,
-            )
-        )
+        send(Message(failure=Failure.out_of_memory(job.dump, job.memory_bytes), final=True))
         return 0
     send(Message(final=True))
     return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from kautopsy.model.errors import UnreadableError, error_from
+from kautopsy.model.errors import UnreadableError
 from kautopsy.model.report import Report
 from kautopsy.triage.child import Job, Message
 
@@ -68,14 +68,7 @@ def analyse(
         for line in _lines(child, deadline, stderr):
             message = msgspec.json.decode(line, type=Message)
             if message.failure is not None:
-                failure = message.failure
-                error = error_from(
-                    failure.exit_code,
-                    what=failure.what,
-                    thing=failure.thing,
-                    hint=failure.hint,
-                    slug=failure.slug,
-                )
+                error = message.failure.error()
                 if last is None:
                     raise error
                 yield _with_note(last, f"the analysis ended early: {error}")

@@ -1,0 +1,1 @@
+"""Looking for oneself: crash commands, Python and SQL on a dump."""
