@@ -190,3 +190,49 @@ def test_the_doctor_over_ssh(server: Server, capsys: pytest.CaptureFixture[str])
     else:
         status = "pass" if loaded.read_text().strip() == "1" else "fail"
         assert found["image-loaded"]["status"] == status
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_large_files_come_in_pieces_and_from_anywhere(
+    host: SshHost, tmp_path: Path, squeeze: bool
+) -> None:
+    contents = os.urandom(3 << 20) + bytes(3 << 20)
+    (tmp_path / "a'b $(id)").write_bytes(contents)
+    for offset in (0, 1, 5 << 20, len(contents)):
+        pieces = list(host.pull(str(tmp_path / "a'b $(id)"), offset=offset, squeeze=squeeze))
+        assert b"".join(pieces) == contents[offset:]
+    with pytest.raises(UnreadableError) as missing:
+        list(host.pull(str(tmp_path / "none")))
+    assert missing.value.slug == "no-file"
+
+
+def test_a_connection_that_breaks_while_a_file_comes(host: SshHost, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(64 << 20))
+    pieces = host.pull(str(tmp_path / "file"))
+    assert next(pieces)
+    # The connection's master goes away, as it does when the network or a jump host dies.
+    with pytest.raises(UnreachableError) as caught:
+        subprocess.run(
+            [*host._ssh, "-O", "exit", "--", host.name], capture_output=True, check=True, timeout=30
+        )
+        list(pieces)
+    assert caught.value.slug == "cut-off"
+
+
+def test_a_tunnel_leads_where_the_host_reaches(host: SshHost) -> None:
+    with socket.socket() as service:
+        service.bind(("127.0.0.1", 0))
+        service.listen()
+        with (
+            host.tunnel("127.0.0.1", service.getsockname()[1]) as port,
+            socket.create_connection(("127.0.0.1", port), timeout=30) as ours,
+        ):
+            # The first connection was the tunnel's own look whether it stands.
+            service.settimeout(30)
+            for _ in range(2):
+                theirs, _address = service.accept()
+                with theirs:
+                    theirs.sendall(b"hello")
+            assert ours.recv(5) == b"hello"
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()

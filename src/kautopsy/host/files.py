@@ -6,10 +6,13 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from kautopsy.model.errors import UnreadableError
 
+PIECE = 1 << 20
+"""Bytes that are read of a large file at a time."""
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES, errno.ENOSYS}
 
 
@@ -20,6 +23,24 @@ def read_file(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnreadableError("does not exist", thing=str(path), slug="no-file") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableError(
+            getattr(error, "strerror", None) or str(error), thing=str(path)
+        ) from None
+
+
+def pull_file(path: Path, offset: int) -> Iterator[bytes]:
+    """The bytes of ``path`` from ``offset`` on, a mebibyte at a time.
+
+    :raises UnreadableError: it is missing (slug ``no-file``) or may not be read
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while data := file.read(PIECE):
+                yield data
     except (FileNotFoundError, NotADirectoryError):
         raise UnreadableError("does not exist", thing=str(path), slug="no-file") from None
     except (OSError, ValueError) as error:

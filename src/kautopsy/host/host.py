@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,4 +66,12 @@ class Host(Protocol):
 
         A tree runs it here, and it must look for the machine's files below the directory that the
         environment variable ``KAUTOPSY_ROOT`` names.
+        """
+
+    def pull(self, path: str, *, offset: int = 0, squeeze: bool = False) -> Iterator[bytes]:
+        """The bytes of a file from ``offset`` on, as they come, however large it is.
+
+        :param squeeze: compress on the way (gzip), where there is a way and gzip is there
+        :raises UnreadableError: it is missing (slug ``no-file``) or may not be read
+        :raises UnreachableError: the machine went away in between (slug ``cut-off``)
         """

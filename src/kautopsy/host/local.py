@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kautopsy.host.files import read_file, replace_file
+from kautopsy.host.files import pull_file, read_file, replace_file
 from kautopsy.host.host import RunResult
 from kautopsy.model.errors import MissingToolError, UnreachableError
 
@@ -34,6 +34,10 @@ class LocalHost:
     def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.script`."""
         return self.run(["sh", "-s", "--", *arguments], stdin=text.encode(), timeout=timeout)
+
+    def pull(self, path: str, *, offset: int = 0, squeeze: bool = False) -> Iterator[bytes]:
+        """See :meth:`kautopsy.host.host.Host.pull`."""
+        return pull_file(Path(path), offset)
 
 
 def _sudo_works() -> bool:

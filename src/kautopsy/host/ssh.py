@@ -7,15 +7,21 @@ refused, and nobody is ever asked for a password (``BatchMode``).
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
+from kautopsy.host.files import PIECE
 from kautopsy.host.host import RunResult
 from kautopsy.host.local import run_here
 from kautopsy.model.errors import UnreachableError, UnreadableError, UsageError
@@ -45,6 +51,18 @@ sync
 mv -f -- "$partial" "$target"
 trap - EXIT
 sync
+"""
+# One letter says how the bytes come.
+_PULL = f"""\
+[ -e "$1" ] || exit {_NO_FILE}
+[ -r "$1" ] || {{ echo "may not be read" >&2; exit 1; }}
+if [ "$3" = gzip ] && command -v gzip >/dev/null 2>&1; then
+    printf z
+    tail -c +"$2" -- "$1" | gzip -1 -c
+else
+    printf p
+    exec tail -c +"$2" -- "$1"
+fi
 """
 _FAILURES = (
     # (what ssh says, slug, what, hint)
@@ -154,9 +172,8 @@ class SshHost:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.run`."""
-        command = f"exec /bin/sh -c {shlex.quote(AS_ROOT)} sh {shlex.join(argv)}"
         done = run_here(
-            [*self._ssh, "--", self.name, command],
+            self._command(argv),
             stdin=stdin,
             timeout=timeout,
             name=self.name,
@@ -183,7 +200,114 @@ class SshHost:
         """See :meth:`kautopsy.host.host.Host.script`."""
         return self.run(["sh", "-s", "--", *arguments], stdin=text.encode(), timeout=timeout)
 
-    def _explain(self, done: RunResult) -> None:
+    def start(
+        self, argv: Sequence[str], *, terminal: bool = False, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        """Start a program as root if that can be had, its output a pipe; the caller ends it.
+
+        :param terminal: give it a terminal of its own there (``ssh -tt``)
+        """
+        command = self._command(argv)
+        if terminal:
+            command[command.index("-T")] = "-tt"
+        return subprocess.Popen(
+            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def pull(self, path: str, *, offset: int = 0, squeeze: bool = False) -> Iterator[bytes]:
+        """See :meth:`kautopsy.host.host.Host.pull`."""
+        argv = ["sh", "-c", _PULL, "sh", path, str(offset + 1), "gzip" if squeeze else "cat"]
+        child = self.start(argv)
+        assert child.stdout is not None and child.stderr is not None
+        # The far side says which it is: gzip may not be there.
+        unpack = None
+        first = True
+        try:
+            while data := os.read(child.stdout.fileno(), PIECE):
+                if first:
+                    first, kind, data = False, data[:1], data[1:]
+                    unpack = zlib.decompressobj(wbits=31) if kind == b"z" else None
+                if unpack is not None:
+                    data = unpack.decompress(data)
+                if data:
+                    yield data
+            words = child.stderr.read()
+            status = child.wait(30)
+            if unpack is not None and not unpack.eof and status == 0:
+                status = _SSH_FAILED
+        except zlib.error as error:
+            raise UnreachableError(
+                f"what came is damaged: {error}", thing=self.name, slug="cut-off"
+            ) from None
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+            child.stdout.close()
+            child.stderr.close()
+        done = RunResult(status, b"", words)
+        if status == _NO_FILE:
+            raise UnreadableError("does not exist", thing=f"{self.name}:{path}", slug="no-file")
+        if status == _SSH_FAILED or status < 0:
+            if first:
+                self._explain(done)
+            raise UnreachableError(
+                f"the connection broke while {path} was read: {done.complaint}",
+                thing=self.name,
+                slug="cut-off",
+            )
+        if status:
+            raise UnreadableError(done.complaint, thing=f"{self.name}:{path}")
+
+    @contextlib.contextmanager
+    def tunnel(self, address: str, port: int, *, timeout: float = 30.0) -> Iterator[int]:
+        """A port of ours on 127.0.0.1 that leads to ``address`` as this host reaches it.
+
+        :param timeout: seconds until the connection must stand
+        :raises UnreachableError: this host cannot be reached
+        """
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ours = int(probe.getsockname()[1])
+        inner = f"[{address}]" if ":" in address else address
+        # A connection of its own: one that is shared would outlive the forwarding. Of options that
+        # are given twice ssh takes the first.
+        command = ["ssh", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"]
+        command += [*self._ssh[1:], "-N", "-L", f"127.0.0.1:{ours}:{inner}:{port}"]
+        child = subprocess.Popen(
+            [*command, "--", self.name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            deadline = time.monotonic() + timeout
+            while True:
+                if child.poll() is not None:
+                    assert child.stderr is not None
+                    self._explain(RunResult(child.returncode, b"", child.stderr.read()))
+                with (
+                    contextlib.suppress(OSError),
+                    socket.create_connection(("127.0.0.1", ours), timeout=1),
+                ):
+                    break
+                if time.monotonic() > deadline:
+                    raise UnreachableError(
+                        f"no tunnel through it in {timeout:.0f} s", thing=self.name
+                    )
+                time.sleep(0.05)
+            yield ours
+        finally:
+            child.terminate()
+            child.wait()
+            if child.stderr is not None:
+                child.stderr.close()
+
+    def _command(self, argv: Sequence[str]) -> list[str]:
+        command = f"exec /bin/sh -c {shlex.quote(AS_ROOT)} sh {shlex.join(argv)}"
+        return [*self._ssh, "--", self.name, command]
+
+    def _explain(self, done: RunResult) -> NoReturn:
         words = done.stderr.decode(errors="replace")
         host = self.name.rpartition("@")[2]
         for pattern, slug, what, hint in _FAILURES:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kautopsy.host.files import read_file, replace_file
+from kautopsy.host.files import pull_file, read_file, replace_file
 from kautopsy.host.host import RunResult
 from kautopsy.host.local import run_here
 from kautopsy.model.errors import RefusedError, UnreadableError, UsageError
@@ -81,3 +81,7 @@ class TreeHost:
             name=self.name,
             environment={"KAUTOPSY_ROOT": str(self.root)},
         )
+
+    def pull(self, path: str, *, offset: int = 0, squeeze: bool = False) -> Iterator[bytes]:
+        """See :meth:`kautopsy.host.host.Host.pull`."""
+        return pull_file(self.resolve(path), offset)

@@ -1,0 +1,1 @@
+"""A machine's console: reached, recorded with times, and understood."""
