@@ -26,6 +26,7 @@ _BEFORE = 300
 _MOST_LINES = 300
 """Lines of the crash itself."""
 _LONGEST_LINE = 4096
+_ONLY_A_LOG = "only a log: what the kernel noticed, not the state it died in"
 _KEPT = 20
 """Other crashes of the log that are told."""
 
@@ -69,26 +70,39 @@ def report_on_log(path: Path) -> Report:
         raise UnreadableError(
             error.strerror or str(error), thing=str(path), slug="unreadable"
         ) from error
-    notes = ["only a log: what the kernel noticed, not the state it died in"]
+    notes = [_ONLY_A_LOG]
     if count > 1:
         notes.append(f"the log holds {count} crash reports; this is about the one that ended it")
     start, lines = _lines_up_to(path, chosen)
-    report = Report(
-        dump=None,
-        symbols=Symbols(source=SymbolSource.NONE, notes=tuple(notes)),
-        system=None,
-        crash=chosen,
-        log=lines,
-        log_file=str(path),
-        log_start=start,
-    )
     if chosen is None:
-        return msgspec.structs.replace(
-            report,
+        report = Report(
+            dump=None,
+            symbols=Symbols(source=SymbolSource.NONE, notes=tuple(notes)),
+            system=None,
+            crash=None,
             verdict=Verdict(kind=Kind.UNKNOWN, title="the log holds no crash", confidence=0.0),
         )
-    findings = (finding(chosen), *(_also(other) for other in others))
-    return msgspec.structs.replace(report, findings=findings, verdict=_verdict(findings[0]))
+    else:
+        report = report_on_crash(chosen, others, notes=tuple(notes))
+    return msgspec.structs.replace(report, log=lines, log_file=str(path), log_start=start)
+
+
+def report_on_crash(
+    crash: Crash, others: Sequence[Crash] = (), *, notes: tuple[str, ...] = ()
+) -> Report:
+    """The report on a crash of which only the text is known.
+
+    :param others: that stand in the same log
+    """
+    findings = (finding(crash), *(_also(other) for other in others))
+    return Report(
+        dump=None,
+        symbols=Symbols(source=SymbolSource.NONE, notes=notes or (_ONLY_A_LOG,)),
+        system=None,
+        crash=crash,
+        findings=findings,
+        verdict=_verdict(findings[0]),
+    )
 
 
 def report_on_logs(paths: Sequence[Path]) -> Report:

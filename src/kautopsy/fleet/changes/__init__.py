@@ -1,0 +1,6 @@
+"""What is told to the store by people and programs: in a writing transaction, each with its audit.
+
+``triage``   state, owner, notes, links; merge, split, "not the same"
+``people``   accounts, sessions, tokens, notices that were sent
+``audit``    the log of all that
+"""
