@@ -1,0 +1,62 @@
+"""Save a dump's tables as Parquet files: small, for later, when the dump is gone.
+
+Every table that `kautopsy sql` knows is read once and written to DIR/TABLE.parquet, with
+DIR/snapshot.json telling which dump it was; `kautopsy sql DIR QUERY` asks it as if it were the
+dump, and so can any other program that reads Parquet.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kautopsy.cli._output import Progress, add_json, print_json
+from kautopsy.model.errors import ExitCode, UsageError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("dump", type=Path, metavar="DUMP|DIR", help="a vmcore")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="a new directory to make"
+    )
+    parser.add_argument("--vmlinux", type=Path, metavar="FILE", help="the kernel's debuginfo")
+    parser.add_argument("--debuginfo", choices=("auto", "never"), default="auto")
+    parser.add_argument(
+        "--time-limit", type=float, default=600.0, metavar="SECONDS", help="for reading the dump"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write one snapshot."""
+    from kautopsy.cli._sql_output import say
+    from kautopsy.shell.snapshot import write
+    from kautopsy.shell.sql_source import DumpSource
+    from kautopsy.triage.isolation import Limits
+    from kautopsy.triage.target import find_target
+
+    target = find_target(arguments.dump)
+    if target.dump is None:
+        raise UsageError(
+            "is no dump", thing=str(arguments.dump), hint="of logs there are no tables"
+        )
+    source = DumpSource(
+        str(arguments.dump),
+        target.dump,
+        vmlinux=arguments.vmlinux,
+        debuginfo=arguments.debuginfo == "auto",
+        limits=Limits(seconds=arguments.time_limit),
+    )
+    with Progress("snapshot", quiet=arguments.json) as progress:
+        manifest = write(source, arguments.out)
+        size = sum(file.stat().st_size for file in arguments.out.iterdir())
+        progress.detail = (
+            f"{len(manifest.rows)} tables, {sum(manifest.rows.values())} rows, "
+            f"{size / (1 << 20):.2f} MiB in {arguments.out}"
+        )
+    for note in manifest.notes:
+        say(note)
+    if arguments.json:
+        print_json(manifest)
+    return ExitCode.OK

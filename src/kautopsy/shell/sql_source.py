@@ -1,0 +1,100 @@
+"""Where SQL's rows come from: a dump, read by a child process, or a snapshot of one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from kautopsy.model.errors import UnreadableError
+from kautopsy.shell.sql_child import Answer, Request
+from kautopsy.triage.isolation import Limits
+
+_LIMITS = Limits()
+CHILD = (sys.executable, "-m", "kautopsy.shell.sql_child")
+
+
+@dataclass(frozen=True)
+class DumpSource:
+    """A dump whose tables are asked for.
+
+    :param name: what the column ``dump`` shows
+    :param vmlinux: of exactly this kernel; None for what is found, or none with ``debuginfo`` off
+    """
+
+    name: str
+    path: Path
+    vmlinux: Path | None = None
+    debuginfo: bool = True
+    limits: Limits = _LIMITS
+
+    def answers(self, tables: tuple[str, ...]) -> Iterator[Answer]:
+        """What the child says of ``tables``, in order; the last answer is final.
+
+        A child that dies on the way ends the rows with a note.
+
+        :raises KautopsyError: the dump cannot be opened
+        """
+        request = Request(
+            str(self.path),
+            str(self.vmlinux) if self.vmlinux else None,
+            self.debuginfo,
+            self.limits.memory_bytes,
+            tables,
+        )
+        child = subprocess.Popen(
+            CHILD,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # drgn would look for debugging information over the network.
+            env={**os.environ, "DEBUGINFOD_URLS": ""},
+            start_new_session=True,
+        )
+        timer = threading.Timer(self.limits.seconds, child.kill)
+        timer.daemon = True
+        timer.start()
+        opened = finished = False
+        try:
+            assert child.stdin is not None and child.stdout is not None
+            child.stdin.write(msgspec.json.encode(request))
+            child.stdin.close()
+            for line in child.stdout:
+                answer = msgspec.json.decode(line, type=Answer)
+                if answer.failure is not None:
+                    if not opened:
+                        raise answer.failure.error()
+                    finished = True
+                    yield Answer(note=f"reading ended early: {answer.failure.what}", final=True)
+                    return
+                opened = opened or answer.opened is not None
+                finished = answer.final
+                yield answer
+        finally:
+            timer.cancel()
+            if not finished and child.poll() is None:
+                child.kill()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+        if finished:
+            return
+        why = _how_it_died(child.returncode, self.limits)
+        if not opened:
+            raise UnreadableError(why, thing=str(self.path), slug="analysis-died")
+        yield Answer(note=f"reading ended early: {why}", final=True)
+
+
+def _how_it_died(code: int, limits: Limits) -> str:
+    if code == -signal.SIGKILL:
+        return f"the process that read it was killed, perhaps after its {limits.seconds:.0f} s"
+    if code < 0:
+        return f"the process that read it died of {signal.Signals(-code).name}"
+    return f"the process that read it exited with {code}"
