@@ -13,7 +13,7 @@ from kautopsy.kernel.threads import missing
 from kautopsy.model.base import Unreadable
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.report import Report
-from kautopsy.symbols.ladder import open_program
+from kautopsy.symbols.ladder import OpenedDump, open_program
 from kautopsy.triage.detector import investigate
 from kautopsy.triage.picture import backtraces, cpu_states, wait_edges
 from kautopsy.triage.reported import reported, told
@@ -42,7 +42,11 @@ def autopsy_steps(
 
     :raises UnreadableError: as :func:`autopsy`, before the first report
     """
-    opened = open_program(path, vmlinux=vmlinux, debuginfo=debuginfo)
+    yield from examine(open_program(path, vmlinux=vmlinux, debuginfo=debuginfo))
+
+
+def examine(opened: OpenedDump) -> Iterator[Report]:
+    """As :func:`autopsy_steps`, of a dump that is open already."""
     scene = Scene(opened.program, opened.dump, opened.symbols)
     log = scene.log
     lines: tuple[str, ...] | Unreadable
