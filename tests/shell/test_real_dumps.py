@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from drgn.helpers.linux.fs import d_path, for_each_file
 from drgn.helpers.linux.pid import find_task, for_each_task
 
 import kautopsy
+import kautopsy.api
 from kautopsy.cli.main import main
 from kautopsy.lab.specimen import Specimen
 from kautopsy.model.crash import Kind
@@ -112,3 +114,39 @@ def test_python_sees_tables_findings_and_the_program(
     assert dump.verdict.kind is Kind.OPERATOR_SYSRQ
     assert dump.findings == dump.report.findings
     assert specimen.facts.release in repr(dump)
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_question_of_the_manual_can_be_asked(
+    lab_vmcore: Callable[[str], Specimen], tmp_path: Path, ask: Ask
+) -> None:
+    snapshot = tmp_path / "snapshot"
+    assert main(["snapshot", str(lab_vmcore("6.1").vmcore), "--out", str(snapshot)]) == 0
+    [block] = re.findall(r"```sql\n(.*?)```", (DOCS / "sql.md").read_text(), re.S)
+    questions = [one for one in block.split(";") if one.strip()]
+    assert len(questions) > 3
+    for question in questions:
+        ask(snapshot, question)
+
+
+def test_every_recipe_of_the_manual_works(
+    lab_vmcore: Callable[[str], Specimen], capsys: pytest.CaptureFixture[str]
+) -> None:
+    specimen = lab_vmcore("6.1")
+    names: dict[str, object] = {}
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "python.md").read_text(), re.S)
+    assert len(blocks) > 4
+    for block in blocks:
+        code = block.replace("/var/crash/202611230958", specimen.folder)
+        code = code.replace("/var/crash", str(Path(specimen.folder).parent))
+        if "0xFFFF" in code:
+            dump = names["dump"]
+            assert isinstance(dump, kautopsy.api.Dump)
+            address = dump.program["init_task"].address_of_().value_()
+            code = re.sub("0xFFFF[0-9A-F]+", hex(address), code)
+        exec(compile(code, "docs/python.md", "exec"), names)
+    output = capsys.readouterr().out
+    assert "swapper/0" in output
+    assert str(specimen.vmcore) in output
