@@ -12,6 +12,7 @@ from kautopsy.fingerprint import fingerprint
 from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
 from kautopsy.oops.corrupted import why_corrupted
 from kautopsy.oops.families import Name
+from kautopsy.oops.families.base import in_function, innermost
 from kautopsy.oops.reading import lines_of
 from kautopsy.oops.scan import regions
 from kautopsy.oops.splitter import Report, Splitter
@@ -144,6 +145,10 @@ def _titles(report: Report, name: Name) -> tuple[str, tuple[str, ...]]:
     if report.prelude is not None:
         others.append(report.prelude.family.parse(report.prelude.match, report.prelude.body).title)
     title = cut(name.title)
+    mechanism, named, function = name.title.rpartition(" in ")
+    inner = innermost(report.body) if named else None
+    if inner is not None and inner != function:
+        others.append(in_function(mechanism, inner))
     return title, tuple(dict.fromkeys(cut(o) for o in others if cut(o) != title))
 
 

@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from kautopsy.fingerprint.generic import Role, role
 from kautopsy.model.crash import Frame, Kind, Trigger
 from kautopsy.oops.body import Body
-from kautopsy.oops.titles import first_named, guilty, is_skipped, plain
+from kautopsy.oops.helpers import is_helper
+from kautopsy.oops.titles import first_named, guilty, plain
 
 ANY = frozenset({"*"})
 FUNCTION = r"(?P<function>[A-Za-z_.$][\w.$]*)(?:\+(?:0x)?[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
@@ -94,7 +96,7 @@ def at_instruction(body: Body, *skip: re.Pattern[str]) -> str | None:
     if body.instruction is not None and body.instruction.function is not None:
         name = plain(body.instruction.function)
         passed_over = any(pattern.search(name) for pattern in skip)
-        if not is_skipped(name) and not passed_over:
+        if not is_helper(name) and not passed_over:
             return name
         return on_stack(body, *skip) or (None if passed_over else name)
     return on_stack(body, *skip)
@@ -119,9 +121,26 @@ def said_or_stacked(function: str | None, body: Body, *skip: re.Pattern[str]) ->
     """``function``, which the report's own headline names, or whom it served."""
     if function:
         name = plain(function)
-        if not is_skipped(name) and not any(pattern.search(name) for pattern in skip):
+        if not is_helper(name) and not any(pattern.search(name) for pattern in skip):
             return name
     return on_stack(body, *skip) or (plain(function) if function else None)
+
+
+def innermost(body: Body) -> str | None:
+    """The innermost function that does not merely report: a helper, where one was executing.
+
+    Trackers that skip fewer helpers, or none, file the crash under this one.
+    """
+    frames = [*([body.instruction] if body.instruction else ()), *stack(body)]
+    for frame in frames:
+        if frame.function is None or frame.inline:
+            continue
+        if role(frame.function) not in _REPORTING:
+            return plain(frame.function)
+    return None
+
+
+_REPORTING = {Role.REPORTER, Role.FAULT_ENTRY, Role.OBSERVER, Role.INTERRUPT_ENTRY}
 
 
 def skip(*patterns: str) -> re.Pattern[str]:

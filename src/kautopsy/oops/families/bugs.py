@@ -21,7 +21,8 @@ from kautopsy.oops.families.base import (
     skip,
 )
 from kautopsy.oops.families.faults import is_sysrq
-from kautopsy.oops.titles import ALLOCATORS, plain
+from kautopsy.oops.helpers import ALLOCATORS
+from kautopsy.oops.titles import plain
 
 _LIST_CHECKS = skip(r"^_*list_", r"^_*hlist_", r"plist_")
 _USERCOPY = skip("usercopy", "^_*check_", "copy_(?:to|from)_user")

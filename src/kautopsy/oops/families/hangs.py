@@ -102,16 +102,9 @@ def _soft_lockup(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.SOFT_LOCKUP,
         title=in_function("BUG: soft lockup", function),
-        titles=_also(body, "BUG: soft lockup", function),
         trigger=Trigger.SOFT_LOCKUP,
         corrupted=problem,
     )
-
-
-def _also(body: Body, title: str, function: str | None) -> tuple[str, ...]:
-    """The innermost function under the same title: other tools name that one."""
-    instruction = at_instruction(body)
-    return (in_function(title, instruction),) if instruction and instruction != function else ()
 
 
 @report(
@@ -142,9 +135,11 @@ def _hard_lockup(match: re.Match[str], body: Body) -> Name:
 def _rcu_stall(match: re.Match[str], body: Body) -> Name:
     function, problem = _looping(body, beyond_tick=True)
     above, _ = _looping(body)
-    titles = _also(body, "INFO: rcu detected stall", function)
-    if above is not None and above != function:
-        titles = (in_function("INFO: rcu detected stall", above), *titles)
+    titles = (
+        (in_function("INFO: rcu detected stall", above),)
+        if above is not None and above != function
+        else ()
+    )
     return Name(
         kind=Kind.RCU_STALL,
         title=in_function("INFO: rcu detected stall", function),

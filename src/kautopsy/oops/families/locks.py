@@ -19,7 +19,8 @@ from kautopsy.oops.families.base import (
     report,
     skip,
 )
-from kautopsy.oops.titles import first_named, guilty, is_skipped, plain
+from kautopsy.oops.helpers import is_helper
+from kautopsy.oops.titles import first_named, guilty, plain
 
 _HEAD = r"(?:WARNING: |\[ ?(?:INFO|BUG|WARNING): |INFO: |BUG: )"
 _RCU = skip(
@@ -51,7 +52,7 @@ def _taken_at(body: Body, after: str) -> str | None:
             seen = True
         if seen:
             match = re.search(AT_FUNCTION, text)
-            if match is not None and not is_skipped(plain(match["function"])):
+            if match is not None and not is_helper(plain(match["function"])):
                 return plain(match["function"])
     return None
 

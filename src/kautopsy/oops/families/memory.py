@@ -7,7 +7,8 @@ import re
 from kautopsy.model.crash import Kind
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name, in_function, on_stack, report, skip
-from kautopsy.oops.titles import ALLOCATORS, guilty
+from kautopsy.oops.helpers import ALLOCATORS
+from kautopsy.oops.titles import guilty
 
 _PAGES = skip(
     "bad_page",
