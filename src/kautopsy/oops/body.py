@@ -42,6 +42,8 @@ _INTERRUPT = re.compile(
 # The segment tells registers of an interrupted context from the line at a report's end; crash(8)
 # says `[exception RIP: `.
 _INTERRUPTED = re.compile(r"IP: *(?:00?\d0|e030):|\[exception [RE]?IP")
+# What a report goes on with beside backtraces and facts: x86's mce/core.c and nmi.c
+_BELONGS = re.compile(r"\[Hardware Error\]: |strange power saving mode|Dazed and confused")
 _CODE = re.compile(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
 _CODE_NEXT = re.compile(
     r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$"
@@ -136,10 +138,16 @@ class Body:
         found = [trace for trace in self.traces if trace.frames and trace.call]
         return found or [trace for trace in self.traces if trace.frames]
 
+    def is_over(self, line: Line) -> bool:
+        """Whether ``line`` stands too far behind the report's own end to be of it."""
+        return self._end_line is not None and line.number > self._end_line + _AFTER_END
+
     def add(self, line: Line) -> None:
         """Take in the next line; what stands far behind the report's own end is none of it."""
-        if self._end_line is not None and line.number > self._end_line + _AFTER_END:
+        if self.is_over(line):
             return
+        if line.torn and line.time is None and self.head.time is not None:
+            return  # a program's output, cut off by the kernel's, which stamps its lines
         self.lines.append(line)
         if self._read(line.text):
             self.last_line = line.number
@@ -165,7 +173,7 @@ class Body:
             return True
         if self._read_instruction(text):
             return True
-        found = self.facts.read(text)
+        found = self.facts.read(text) or _BELONGS.search(text) is not None
         found |= self._read_registers(text)
         if _PAGE_OWNER.match(text):
             self._section = (text.strip(), len(self.lines) - 1)

@@ -12,7 +12,7 @@ from kautopsy.fingerprint import fingerprint
 from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
 from kautopsy.oops.corrupted import why_corrupted
 from kautopsy.oops.families import Name
-from kautopsy.oops.families.base import in_function, innermost
+from kautopsy.oops.families.base import in_function, innermost, printed_as
 from kautopsy.oops.reading import lines_of
 from kautopsy.oops.scan import regions
 from kautopsy.oops.splitter import Report, Splitter
@@ -149,6 +149,9 @@ def _titles(report: Report, name: Name) -> tuple[str, tuple[str, ...]]:
     inner = innermost(report.body) if named else None
     if inner is not None and inner != function:
         others.append(in_function(mechanism, inner))
+    wrapper = printed_as(report.body, function)
+    if wrapper is not None:  # people search for what stands in the log
+        others.append(in_function(mechanism, wrapper))
     return title, tuple(dict.fromkeys(cut(o) for o in others if cut(o) != title))
 
 

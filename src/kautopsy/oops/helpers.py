@@ -88,8 +88,9 @@ HELPERS: tuple[Skip, ...] = (
     ),
     _skip(
         "locks: they stand for whoever takes them",
-        r"_*(?:raw_)?(?:spin|read|write)_(?:try|un)?lock\w*|_*raw_\w*(?:spin|read"
-        r"|write)_\w*lock\w*|raw_spin_\w+|do_raw_\w+|bit_spin_\w+|do_lock\w*_common",
+        # a subsystem's own wrappers too: btrfs_tree_read_lock, kvm_mmu_write_unlock
+        r"(?:\w+_)?(?:spin|read|write|mutex)_(?:try|un)?lock\w*|_*raw_\w*(?:spin|read"
+        r"|write)_\w*lock\w*|raw_spin_\w+|do_raw_\w+|do_lock\w*_common",
         r"rwlock_bug\w*|spin_(?:bug|dump)|debug_(?:spin|rwlock|write|read|mutex|rt_mutex)\w*",
         r"_*(?:rt_|ww_)?mutex_\w+|rtlock_\w+|_*rt_spin_\w+|osq_(?:un)?lock"
         r"|mcs_\w+|pv_(?:wait|hash|kick|queued)\w*|owner_on_cpu",

@@ -140,6 +140,17 @@ def innermost(body: Body) -> str | None:
     return None
 
 
+def printed_as(body: Body, call: str) -> str | None:
+    """The symbol that the log has for the system call ``sys_...``, if another: ``SyS_pause``."""
+    if not call.startswith("sys_"):
+        return None
+    frames = [*([body.instruction] if body.instruction else ()), *stack(body)]
+    for frame in frames:
+        if frame.function is not None and plain(frame.function) == call:
+            return frame.function if frame.function != call else None
+    return None
+
+
 _REPORTING = {Role.REPORTER, Role.FAULT_ENTRY, Role.OBSERVER, Role.INTERRUPT_ENTRY}
 
 

@@ -62,6 +62,7 @@ def _fault(body: Body, title: str, kind: Kind, *others: str) -> Name:
     r"|BUG: [Kk]ernel NULL pointer dereference|[Uu]nable to handle kernel"
     r"|BUG: [Uu]nable to handle\b",
     detail_of=("sysrq",),
+    takes_over=("exec-fault",),
 )
 def _page_fault(match: re.Match[str], body: Body) -> Name:
     window = "\n".join(body.texts()[:8])

@@ -39,11 +39,13 @@ _LOCKING = skip("stack", "lock", "IRQ", "irq", "^register_lock")
 _PREEMPT = skip("preempt", "dump_stack", "smp_processor_id", "this_cpu")
 _SPIN = skip("spin_", "rwlock", "_lock", "lock_", "raw_", "rq_lock")
 
+_WORKING = skip("^process_(?:one_work|scheduled_works)$", "workqueue", "^worker_thread$")
+
 # Wrapped, torn or interleaved bodies must not make a search look through a whole log.
 _WINDOW = 80
 
 
-def _taken_at(body: Body, after: str) -> str | None:
+def _taken_at(body: Body, after: str, skipped: re.Pattern[str] | None = None) -> str | None:
     """The function after ``at:`` on the lines from the one that says ``after`` on."""
     seen = False
     for line in body.lines[:_WINDOW]:
@@ -52,16 +54,23 @@ def _taken_at(body: Body, after: str) -> str | None:
             seen = True
         if seen:
             match = re.search(AT_FUNCTION, text)
-            if match is not None and not is_helper(plain(match["function"])):
-                return plain(match["function"])
+            if match is None:
+                continue
+            name = plain(match["function"])
+            if not is_helper(name) and not (skipped and skipped.search(name)):
+                return name
     return None
 
 
-def _lock_report(body: Body, title: str, after: str, *others: str) -> Name:
-    function = _taken_at(body, after)
-    corrupted = None if function else "the line that says where the lock is taken is missing"
+def _lock_report(
+    body: Body, title: str, after: str, *others: str, skipped: re.Pattern[str] | None = None
+) -> Name:
+    function = _taken_at(body, after, skipped)
+    corrupted = None
     if function is None:
-        function = on_stack(body)
+        if not any(_AT.search(line.text) for line in body.lines[:_WINDOW]):
+            corrupted = "the line that says where the lock is taken is missing"
+        function = on_stack(body, *((skipped,) if skipped else ()))
     return Name(
         kind=Kind.LOCK_MISUSE,
         title=in_function(title, function),
@@ -70,9 +79,13 @@ def _lock_report(body: Body, title: str, after: str, *others: str) -> Name:
     )
 
 
+_AT = re.compile(AT_FUNCTION)
+
+
 @report("lockdep-circular", rf"{_HEAD}possible circular locking dependency detected")
 def _circular(match: re.Match[str], body: Body) -> Name:
-    return _lock_report(body, "possible deadlock", "is trying to acquire lock")
+    """Work and work queues have lockdep maps of their own: whoever waits for them is meant."""
+    return _lock_report(body, "possible deadlock", "is trying to acquire lock", skipped=_WORKING)
 
 
 @report("lockdep-recursive", rf"{_HEAD}possible recursive locking detected")
@@ -92,8 +105,7 @@ def _inversion(match: re.Match[str], body: Body) -> Name:
 def _irq_order(match: re.Match[str], body: Body) -> Name:
     """The handler in whose interrupt the lock is taken is whom the order must suit."""
     for trace in body.traces:
-        if "HARDIRQ-irq-safe at" in trace.head:
-            handler = guilty(trace.reliable())
+        if "-irq-safe at" in trace.head and (handler := guilty(trace.reliable())):
             name = _lock_report(body, "possible deadlock", "is trying to acquire")
             return Name(
                 kind=name.kind,
