@@ -13,6 +13,7 @@ from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
 from kautopsy.oops.corrupted import why_corrupted
 from kautopsy.oops.families import Name
 from kautopsy.oops.families.base import in_function, innermost, printed_as
+from kautopsy.oops.families.torn import HEADLESS, is_crash
 from kautopsy.oops.reading import lines_of
 from kautopsy.oops.scan import regions
 from kautopsy.oops.splitter import Report, Splitter
@@ -53,14 +54,16 @@ def read_reports(
 
 
 def _idle_talk(report: Report) -> bool:
-    """A ``BUG:`` of nobody's: programs, their sources and their release notes say it too.
+    """A ``BUG:`` of nobody's, or registers that somebody asked for.
 
-    The kernel's has its clock, or whoever logged it, before it; or a backtrace, registers or who
-    ran behind it.
+    Firmware, programs and their release notes say ``BUG:`` and ``INFO:`` too. The kernel's has its clock, or
+    whoever logged it, before it; or a backtrace, registers or who ran behind it.
     """
     body = report.body
+    if report.family.name == HEADLESS:
+        return not is_crash(body)
     return (
-        report.family.name == "other-bug"
+        report.family.name in ("other-bug", "torn")
         and body.head.time is None
         and body.head.stamp is None
         and not body.has_trace

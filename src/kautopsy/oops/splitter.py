@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from kautopsy.oops.body import Body
 from kautopsy.oops.families import FAMILIES, Family
 from kautopsy.oops.families.panics import ends
+from kautopsy.oops.families.torn import HEADLESS
 from kautopsy.oops.lines import Line
 from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, ORDERLY
 
@@ -88,9 +89,7 @@ class Splitter:
         if line.number > self._swept + _SWEEP:
             yield from self._silent(line)
         found = recognise(line.text) if line.text else None
-        if found is not None and found[0].name == "torn" and line.time is None and not line.stamp:
-            found = None  # firmware and programs print such lines too
-        if found is not None and found[0].name == "reboot" and not self._unexpected():
+        if found is not None and not self._is_head(line, found[0]):
             found = None
         if found is not None:
             yield from self._head(line, *found)
@@ -138,12 +137,24 @@ class Splitter:
         elif not self._orderly and "R" in line.text and ORDERLY.search(line.text):
             self._orderly = True
 
-    def _unexpected(self) -> bool:
-        """Whether nobody asked for the boot that begins: no report and no farewell before."""
-        return self._time is not None and not self._orderly and not self._open
+    def _is_head(self, line: Line, family: Family) -> bool:
+        """Whether a line that looks like a head is one here."""
+        if family.name == "reboot":
+            # Nobody asked for the boot that begins: no report and no farewell before.
+            return self._time is not None and not self._orderly and not self._open
+        if family.name == HEADLESS:
+            return not any(
+                caller in (line.caller, None) and not report.body.is_over(line)
+                for caller, report in self._open.items()
+            )
+        return True
 
     def _head(self, line: Line, family: Family, match: re.Match[str]) -> Iterator[Report]:
         report = self._open.get(line.caller)
+        if report is not None and report.family.name == HEADLESS:
+            # What seemed the rest of a report stands before the head of one: they are two.
+            yield self._open.pop(line.caller)
+            report = None
         if family.name == "panic":
             ended = self._ended_by(line, line.text[match.start() :])
             if ended is not None:

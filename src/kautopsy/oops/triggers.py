@@ -44,9 +44,14 @@ LITERALS: tuple[bytes, ...] = tuple(
         " ilc:",
         "exception: 00",
         "illegal operation: 0",
-        "[#1]:",
         "BRK exception",
-        ": 0000 [#",
+        " [#",
+        "[#1]",
+        ": 0000 [1]",
+        " bus error, epc",
+        "Kernel Fault: ",
+        "Caught unhandled exception",
+        "Caught Machine Check",
         "CFI failure",
         "Missing ENDBR",
         "Unexpected #CP",
@@ -76,14 +81,27 @@ LITERALS: tuple[bytes, ...] = tuple(
         "INFO: \n",
         "INFO:\r",
         "INFO: lock",
+        "INFO: hard-safe",
+        "INFO: soft-safe",
+        "RCU detected CPU",
         "hard LOCKUP",
+        "Hard LOCKUP",
         "NMI Watchdog detected",
         "non-responsive CSD lock",
-        "hogged CPU for",
         "unregister_netdevice: waiting",
+        "scheduling while atomic",
+        ": nobody cared",
+        "RTNL: assertion failed",
+        "handler type mismatch",
+        "NETDEV WATCHDOG",
+        "softdog: Initiating",
+        "rust_kernel: panicked",
         "new suspected memory leaks",
         "unreferenced object",
         "Bad page state",
+        "Eeek! page_mapcount",
+        "slab: double free",
+        "file count is 0",
         "Busy inodes after unmount",
         "Machine Check",
         "Machine check",
@@ -98,6 +116,20 @@ LITERALS: tuple[bytes, ...] = tuple(
         "context switch",
         "trusty: panic",
         "ooting the kernel.",
+        # what only the rest of a report holds: its head may be lost
+        "end trace",
+        "odules linked in",
+        "IP: 0010:",
+        "IP: 0060:",
+        "PC is at",
+        "pc : ",
+        "NIP [",
+        "epc : ",
+        "Krnl PSW",
+        "in_atomic(): ",
+        "page dumped because",
+        " at addr ",
+        "other info that might help us debug",
     )
 )
 
@@ -105,15 +137,13 @@ CONTINUING: tuple[bytes, ...] = (
     b"+0x",
     b"Call Trace",
     b"Call trace",
-    b"end trace",
     b"] [<",
     b"RIP: ",
 )
 """Literals that keep a report going, but begin none."""
 
 NOT_CRASHES = re.compile(
-    r"---\[ end Kernel panic"
-    r"|ODEBUG: (?!.*lib/)|\w_?DEBUG:|DEBUG: "
+    r"ODEBUG: (?!.*lib/)|\w_?DEBUG:|DEBUG: "
     r"|INFO: lockdep is turned off|INFO: NMI handler|took too long"
     # user space: traps.c logs `traps: php-fpm[28635] general protection ip:... error:0 in libc.so`
     r"|traps: .{1,80} (?:general protection|trap )|general protection (?:fault )?(?:ip:|rip:)"
@@ -125,6 +155,7 @@ NOT_CRASHES = re.compile(
     r"|Unlabelled)"
     r"|kasan: bad access detected"
     r"|KCSAN: (?:enabled|strict)|kfence: initialized|UBSAN: (?:enabled|kselftest)"
+    r"|hogged CPU for|(?:BIOS|FW|[Ff]irmware) BUG"
     r"|no syscalls can create resource|is not present in /proc/kallsyms"
 )
 """Lines that look like a crash and are none."""

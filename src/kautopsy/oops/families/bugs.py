@@ -24,11 +24,17 @@ from kautopsy.oops.families.faults import is_sysrq
 from kautopsy.oops.helpers import ALLOCATORS
 from kautopsy.oops.titles import plain
 
+_OLD_WARN = ("warning",)
+"""Until 4.14 WARN() printed its words behind the line with the place."""
 _LIST_CHECKS = skip(r"^_*list_", r"^_*hlist_", r"plist_")
 _USERCOPY = skip("usercopy", "^_*check_", "copy_(?:to|from)_user")
 
 
-@report("list", r"(?:list_add|list_del|list_\w+) corruption|prev->next should be")
+@report(
+    "list",
+    r"(?:list_add|list_del|list_\w+) corruption|prev->next should be",
+    detail_of=_OLD_WARN,
+)
 def _list(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.LIST_CORRUPTION,
@@ -38,7 +44,9 @@ def _list(match: re.Match[str], body: Body) -> Name:
 
 
 @report(
-    "usercopy", r"usercopy: (?:Kernel|kernel|Bad)?.{0,40}(?:memory )?(?:exposure|overwrite) attempt"
+    "usercopy",
+    r"usercopy: (?:Kernel|kernel|Bad)?.{0,40}(?:memory )?(?:exposure|overwrite) attempt",
+    detail_of=_OLD_WARN,
 )
 def _usercopy(match: re.Match[str], body: Body) -> Name:
     return Name(
@@ -52,7 +60,7 @@ def _usercopy(match: re.Match[str], body: Body) -> Name:
     "bug",
     r"[Kk]ernel BUG at (?P<file>[^\s:!]+)(?::(?P<line>\d+))?!?|[Kk]ernel BUG at\b"
     r"|\bKernel BUG \[#|kernel BUG in |^BUG\(\): ",
-    detail_of=("list", "usercopy", "slab"),
+    detail_of=("list", "usercopy", "slab", "rust"),
     takes_over=("buffer-overflow", "invalid-opcode", "internal-error"),
 )
 def _bug(match: re.Match[str], body: Body) -> Name:
@@ -76,7 +84,8 @@ def _bug(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "buffer-overflow",
-    r"detected buffer overflow in (?P<function>\w+)|BUG: buffer overflow detected",
+    r"detected buffer overflow(?: in (?P<function>\w+)|: )|BUG: buffer overflow detected",
+    detail_of=_OLD_WARN,
 )
 def _buffer_overflow(match: re.Match[str], body: Body) -> Name:
     return Name(
@@ -129,7 +138,13 @@ def _groups(match: re.Match[str], name: str) -> str:
     return next((groups[f"{name}{i}"] for i in range(1, 7) if groups.get(f"{name}{i}")), "")
 
 
-@report("warning", _WARN, detail_of=("hard-lockup",))
+@report(
+    "warning",
+    _WARN,
+    detail_of=("hard-lockup",),
+    # where WARN() is a trap its words come first (kernel/panic.c __warn_printk)
+    takes_over=("list", "usercopy", "buffer-overflow", "netdev-watchdog", "rtnl"),
+)
 def _warning(match: re.Match[str], body: Body) -> Name:
     file = _groups(match, "file")
     function = plain(_groups(match, "function"))
@@ -196,6 +211,12 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
         Kind.WARNING,
         re.compile(r"^\S*mm/usercopy\.c"),
         _USERCOPY,
+    ),
+    (
+        "BUG: buffer overflow",
+        Kind.MEMORY_SAFETY,
+        re.compile(r"detected buffer overflow: | __fortify_report"),
+        skip("fortify"),
     ),
     (
         "WARNING: proc registration bug",
@@ -295,6 +316,61 @@ def _dentry(match: re.Match[str], body: Body) -> Name:
 @report("fs-inode", r"VFS: Busy inodes after unmount|BUG: Busy inodes after unmount")
 def _busy_inodes(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.BUG, title="VFS: Busy inodes after unmount", needs_trace=False)
+
+
+@report("closed-file", r"VFS: Close: file count is (?:0|zero)")
+def _closed_file(match: re.Match[str], body: Body) -> Name:
+    """fs/open.c filp_close(): somebody put the file that still is in use."""
+    return Name(kind=Kind.USE_AFTER_FREE, title="VFS: Close: file count is 0", needs_trace=False)
+
+
+@report(
+    "irq-unhandled",
+    # kernel/irq/spurious.c, manage.c
+    r"irq \d+: nobody cared|(?P<mismatch>IRQ handler type mismatch for IRQ|Flags mismatch irq)",
+    detail_of=_OLD_WARN,
+)
+def _irq(match: re.Match[str], body: Body) -> Name:
+    title = "IRQ handler type mismatch" if match["mismatch"] else "irq: nobody cared"
+    function = on_stack(body, skip("irq", "^handle_")) if body.has_trace else None
+    return Name(
+        kind=Kind.WARNING,
+        title=in_function(title, function) if match["mismatch"] else title,
+        needs_trace=False,
+    )
+
+
+@report("rtnl", r"RTNL: assertion failed at (?P<file>\S+)", detail_of=_OLD_WARN)
+def _rtnl(match: re.Match[str], body: Body) -> Name:
+    """ASSERT_RTNL() until it became a WARN_ONCE."""
+    return Name(
+        kind=Kind.WARNING, title=in_function("RTNL: assertion failed", on_stack(body))
+    )
+
+
+@report(
+    "netdev-watchdog",
+    r"NETDEV WATCHDOG: .*transmit (?:queue \d+ )?timed out",
+    detail_of=_OLD_WARN,
+)
+def _netdev_watchdog(match: re.Match[str], body: Body) -> Name:
+    """net/sched/sch_generic.c dev_watchdog(): a WARN from 2.6.27 to 6.4, words alone since."""
+    return Name(
+        kind=Kind.WARNING,
+        title="NETDEV WATCHDOG: transmit queue timed out in dev_watchdog",
+        needs_trace=False,
+    )
+
+
+@report("rust", r"rust_kernel: panicked at (?P<where>\S+?\.rs(?=:|$)|.*)")
+def _rust(match: re.Match[str], body: Body) -> Name:
+    """rust/kernel's panic handler says why and calls BUG()."""
+    return Name(
+        kind=Kind.BUG,
+        title=in_function("Rust panic", on_stack(body)),
+        titles=(f"Rust panic at {match['where']}",),
+        trigger=Trigger.OOPS,
+    )
 
 
 @report("sysrq", r"(?:sysrq|SysRq) ?: (?:Trigger a crash|Crash|trigger a crash)")

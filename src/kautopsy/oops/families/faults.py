@@ -12,10 +12,29 @@ from kautopsy.oops.titles import stall
 _POISON = re.compile(r"6b6b6b6b|5a5a5a5a")
 """SLUB's and SLAB's POISON_FREE and POISON_INUSE (include/linux/poison.h)."""
 
+BEFORE_DIE = (
+    "page-fault",
+    "general-protection",
+    "bug",
+    "double-fault",
+    "stack-overflow",
+    "trap",
+    "invalid-opcode",
+    "sysrq",
+    "slab",
+    "list",
+    "usercopy",
+    "control-flow",
+    "machine-check",
+    "divide",
+    "internal-error",
+)
+"""Families whose words come first, and die() after them."""
+
 _SYSRQ = re.compile(r"sysrq_handle_crash")
 _EXECUTE = re.compile(
     r"kernel tried to execute|unable to execute|execution of user|instruction fetch|PC at user|"
-    r"supervisor instruction fetch"
+    r"supervisor instruction fetch|handle kernel execut"
 )
 
 
@@ -206,6 +225,7 @@ def _invalid_opcode(match: re.Match[str], body: Body) -> Name:
     r"|bounds|simd exception|overflow|SIMD): 0000 \[#\d"
     # arm64's traps.c, mips' traps.c and unaligned.c
     r"|SError Interrupt on CPU|Unexpected kernel BRK exception"
+    r"|(?:Data|Instruction) bus error, epc|Kernel Fault: |Caught unhandled exception in"
     r"|(?:instruction access|context!)\[#\d",
 )
 def _trap(match: re.Match[str], body: Body) -> Name:
@@ -226,6 +246,10 @@ def _trap(match: re.Match[str], body: Body) -> Name:
         kind = Kind.INVALID_OPCODE
     elif "divide" in text:
         kind = Kind.DIVIDE_ERROR
+    elif title == "monitor event":  # s390's BUG()
+        title, kind = "kernel BUG", Kind.BUG
+    elif "Kernel Fault" in text:
+        title = "Kernel Fault"
     elif "int3" in text or "Break" in text or "Trap inst" in text:
         kind = Kind.INVALID_OPCODE
     return _fault(body, title, kind)
@@ -235,17 +259,7 @@ def _trap(match: re.Match[str], body: Body) -> Name:
     "internal-error",
     # arch/arm/kernel/traps.c, arch/arm64/kernel/traps.c: __die
     r"Internal error: (?P<what>[^:\[]+?)(?:: [0-9a-f]+)?(?: \[#(?P<n>\d+)\])",
-    detail_of=(
-        "page-fault",
-        "bug",
-        "trap",
-        "stack-overflow",
-        "undefined",
-        "list",
-        "usercopy",
-        "slab",
-        "control-flow",
-    ),
+    detail_of=[name for name in BEFORE_DIE if name != "internal-error"],
 )
 def _internal_error(match: re.Match[str], body: Body) -> Name:
     what = match["what"].strip()
@@ -259,6 +273,10 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
         return _fault(body, f"Internal error: {what}", Kind.BAD_POINTER)
     if what.startswith("Oops"):
         return _head_lost(body, f"Internal error: {what}")
+    if "stack overflow" in what:
+        return _fault(body, "kernel stack overflow", Kind.STACK_OVERFLOW)
+    if what.startswith("UBSAN"):
+        return _fault(body, what, Kind.MEMORY_SAFETY)
     kind = Kind.MACHINE_CHECK if "SError" in what or "external abort" in what else Kind.BAD_POINTER
     return _fault(body, f"Internal error: {what}", kind)
 
@@ -269,28 +287,11 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
     # s390, mips, riscv (`Oops [#1]`), loongarch
     r"\bOops: (?P<what>[^\[]{1,80}?)\[#(?P<n>\d+)\]|\bOops(?P<bare> - [\w ]+|\[#\d+\]"
     r"| )?\[?#\d+\]|^Oops: [0-9a-f]{4,16}\b",
-    detail_of=[
-        "page-fault",
-        "general-protection",
-        "bug",
-        "double-fault",
-        "stack-overflow",
-        "trap",
-        "invalid-opcode",
-        "sysrq",
-        "slab",
-        "list",
-        "usercopy",
-        "control-flow",
-        "machine-check",
-        "divide",
-        "internal-error",
-        "undefined",
-    ],
+    detail_of=BEFORE_DIE,
 )
 def _oops(match: re.Match[str], body: Body) -> Name:
     groups = match.groupdict()
-    what = (groups.get("what") or "").strip().rstrip(",")
+    what = (groups.get("what") or groups.get("bare") or "").strip(" -,")
     window = "\n".join(body.texts()[:12])
     if "sig: 5" in what and "Exception in kernel mode" in what:
         return _fault(body, "kernel BUG", Kind.BUG, f"Oops: {what}")

@@ -112,7 +112,7 @@ def _soft_lockup(match: re.Match[str], body: Body) -> Name:
     r"(?:NMI )?[Ww]atchdog(?:: BUG: | ?:? ?)(?:[Ww]atchdog )?(?:detected"
     r"|CPU \d+ detected) hard LOCKUP|Watchdog detected hard LOCKUP"
     r"|BUG: NMI Watchdog detected LOCKUP"
-    r"|NMI Watchdog detected LOCKUP|watchdog: CPU \d+ (?:detected hard LOCKUP"
+    r"|NMI Watchdog detected LOCKUP|[Ww]atchdog:? CPU ?\d+ (?:detected hard LOCKUP"
     r"|self-detected hard LOCKUP)|Watchdog CPU:\d+ (?:detected )?[Hh]ard LOCKUP",
     takes_over=("warning",),
 )
@@ -129,7 +129,9 @@ def _hard_lockup(match: re.Match[str], body: Body) -> Name:
     "rcu-stall",
     # kernel/rcu/tree_stall.h; kernel/rcutree.c and rcupdate.c before
     r"INFO: rcu\w* (?:self-)?detected(?: expedited)? stalls?\b|INFO: rcu_\w+ detected stall"
-    r"|rcu: INFO: Possible timer handling issue",
+    r"|rcu: INFO: Possible timer handling issue"
+    # kernel/rcutree.c of 2.6.28 to 2.6.32, rcuclassic.c
+    r"|RCU detected CPU (?:\d+ )?stall",
     detail_of=("rcu-stall",),
 )
 def _rcu_stall(match: re.Match[str], body: Body) -> Name:
@@ -169,10 +171,8 @@ def _hung_task(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("workqueue-stall", r"BUG: workqueue lockup|workqueue: .{1,60} hogged CPU for")
+@report("workqueue-stall", r"BUG: workqueue lockup")
 def _workqueue(match: re.Match[str], body: Body) -> Name:
-    if "hogged" in match.group():
-        return Name(kind=Kind.WORKQUEUE_STALL, title="workqueue hogged a CPU", needs_trace=False)
     return Name(
         kind=Kind.WORKQUEUE_STALL,
         title="BUG: workqueue lockup",

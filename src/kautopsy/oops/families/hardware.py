@@ -15,7 +15,8 @@ from kautopsy.oops.families.base import Name, report
     r"\[Hardware Error\]: (?:CPU \d+: )?Machine Check(?: Exception)?: ?\S"
     r"|CPU \d+: Machine Check Exception: "
     r"|Oops: Machine check, sig|\bMachine check in kernel mode"
-    r"|HARDWARE ERROR\. This is \*NOT\* a software problem"
+    r"|HARDWARE ERROR\. This is \*NOT\* a software problem|^HARDWARE ERROR$"
+    r"|Caught Machine Check exception"  # mips
     r"|Disabling lock debugging due to machine check",
     detail_of=("machine-check",),
     takes_over=("mce-logged",),
@@ -61,6 +62,17 @@ def _ghes(match: re.Match[str], body: Body) -> Name:
     if what is not None:
         title += f": {what[1].strip()}"
     return Name(kind=Kind.MACHINE_CHECK, title=title, needs_trace=False)
+
+
+@report("softdog", r"softdog: Initiating system (?:reboot|panic)")
+def _softdog(match: re.Match[str], body: Body) -> Name:
+    """drivers/watchdog/softdog.c: nobody fed it, and the machine goes down."""
+    return Name(
+        kind=Kind.WATCHDOG,
+        title="softdog: nobody fed the watchdog",
+        trigger=Trigger.WATCHDOG,
+        needs_trace=False,
+    )
 
 
 @report(

@@ -100,7 +100,7 @@ def _inversion(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "lockdep-irq-order",
-    rf"{_HEAD}[A-Z_-]+-safe -> [A-Z_-]+-unsafe lock order detecte",
+    rf"{_HEAD}[A-Za-z_-]+-safe -> [A-Za-z_-]+-unsafe lock order detecte",
 )
 def _irq_order(match: re.Match[str], body: Body) -> Name:
     """The handler in whose interrupt the lock is taken is whom the order must suit."""
@@ -238,7 +238,7 @@ def _limit(match: re.Match[str], body: Body) -> Name:
 @report(
     "lockdep-bug",
     r"BUG: key \S+ (?:not in \.data|has not been registered)|BUG: looking up invalid subclass"
-    r"|BUG: lock .{1,80} (?:not held|already held)",
+    r"|BUG: lock .{1,80} (?:not held|already held)|BUG: circular locking deadlock detected",
 )
 def _lockdep_bug(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.LOCK_MISUSE, title=in_function("BUG: lockdep", on_stack(body)))
@@ -246,7 +246,7 @@ def _lockdep_bug(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "spinlock",
-    r"BUG: (?P<lock>spinlock|rwlock|raw_spinlock)[ -](?P<what>lockup suspected|lockup"
+    r"BUG: (?P<lock>spinlock|rwlock|raw_spinlock|(?:read|write)-lock)[ -](?P<what>lockup suspected|lockup"
     r"|already unlocked|recursion|bad magic|wrong owner|wrong CPU|cpu recursion"
     r"|trylock failure on UP|uninitialized)",
 )
@@ -273,7 +273,7 @@ def _sleeping(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "scheduling",
-    r"BUG: scheduling (?:while|with) (?:atomic"
+    r"(?:BUG: |^)scheduling (?:while|with) (?:atomic"
     r"|irqs disabled)(?::? (?P<comm>.{1,64}?)/(?P<pid>\d+)/0x)?",
 )
 def _scheduling(match: re.Match[str], body: Body) -> Name:
@@ -301,6 +301,15 @@ def _preemptible(match: re.Match[str], body: Body) -> Name:
         title=in_function(
             f"BUG: using {match['what']}() in preemptible code", on_stack(body, _PREEMPT)
         ),
+    )
+
+
+@report("assuming", r"BUG: assuming (?P<what>atomic|non migratable) context")
+def _assuming(match: re.Match[str], body: Body) -> Name:
+    """``cant_sleep()``, ``cant_migrate()``: the reverse of might_sleep()."""
+    return Name(
+        kind=Kind.LOCK_MISUSE,
+        title=in_function(f"BUG: assuming {match['what']} context", on_stack(body)),
     )
 
 

@@ -36,7 +36,7 @@ _PAGE_CACHE = skip("^_*filemap_", "^pagecache_", "folio_alloc", "post_alloc_hook
     r"^(?:[^:]{0,40} )?BUG (?P<cache>[\w.:@/\[\]#-]+) ?(?:\((?:Not tainted"
     r"|Tainted[^)]*)\s*\))?: (?P<what>.{3,80})$"
     r"|[Ss]lab (?:corruption|error)|BUG: (?P<object>Object already free)"
-    r"|slab: Internal list corruption",
+    r"|slab: (?:Internal list corruption|double free detected in cache)",
 )
 def _slab(match: re.Match[str], body: Body) -> Name:
     what = (match["what"] or match["object"] or "slab corruption").strip()
@@ -49,7 +49,11 @@ def _slab(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.SLAB_CORRUPTION, title=in_function(title, function), titles=(title,))
 
 
-@report("page", r"BUG: Bad page (?P<what>state|map|cache)\b|Bad page state in process")
+@report(
+    "page",
+    r"BUG: Bad page (?P<what>state|map|cache)\b|Bad page state in process"
+    r"|Eeek! page_mapcount\(page\) went negative",
+)
 def _page(match: re.Match[str], body: Body) -> Name:
     what = match["what"] or "state"
     finder = on_stack(body, _PAGES)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from kautopsy.model.crash import Kind, Trigger
 from kautopsy.oops.body import Body
-from kautopsy.oops.families.base import Name, at_instruction, in_function, on_stack, report, skip
+from kautopsy.oops.families.base import (
+    Name,
+    at_instruction,
+    in_function,
+    on_stack,
+    report,
+    skip,
+)
 from kautopsy.oops.titles import stable, stall
 
 _DEATHS = frozenset(
@@ -177,7 +184,7 @@ _ENTRY = skip("schedule", "retint_kernel", "preempt_")
 
 @report(
     "panic",
-    r"Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*))?|Kernel panic: (?P<old>.+)",
+    r"(?<!\[ end )Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*))?|Kernel panic: (?P<old>.+)",
     takes_over=("nmi",),
 )
 def _panic(match: re.Match[str], body: Body) -> Name:
@@ -202,7 +209,7 @@ def _panic(match: re.Match[str], body: Body) -> Name:
 
 def _known(known: _Reason, reason: str, body: Body) -> Name:
     title = known.title or f"kernel panic: {stable(reason)}"
-    if "corrupted stack end" in reason:
+    if "corrupted stack end" in reason or known.kind is Kind.STACK_OVERFLOW and not known.title:
         frames = body.calls()[0].reliable() if body.calls() else []
         title = in_function(title, stall(frames, _ENTRY) or at_instruction(body))
     elif "stack-protector" in reason:
@@ -217,10 +224,14 @@ def _known(known: _Reason, reason: str, body: Body) -> Name:
         if function is not None and re.fullmatch(r"[0-9a-f]{8,16}", function):
             function = None
         title = in_function(title, function or on_stack(body, skip("stack_chk")))
+    others = [f"kernel panic: {stable(reason)}"]
+    if known.head_lost and body.has_trace:
+        lost = "WARNING" if known.kind is Kind.WARNING else "Oops"
+        others.append(in_function(lost, at_instruction(body)))
     return Name(
         kind=known.kind,
         title=title,
-        titles=(f"kernel panic: {stable(reason)}",),
+        titles=tuple(others),
         trigger=known.trigger,
         needs_trace=known.needs_trace,
         corrupted="the report that led to the panic is lost" if known.head_lost else None,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from kautopsy.model.crash import Kind
+from kautopsy.model.crash import Kind, Trigger
 from kautopsy.oops.body import Body
-from kautopsy.oops.families.base import Name, in_function, on_stack, report
+from kautopsy.oops.families.base import Name, at_instruction, in_function, on_stack, report
+from kautopsy.oops.families.faults import BEFORE_DIE
 from kautopsy.oops.titles import stable
 
 
@@ -28,11 +29,109 @@ def _torn(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("other-bug", r"(?<![\w.\-])BUG: (?P<rest>\S.*)$")
+@report(
+    "other-die",
+    # die() of every architecture names the trap and counts: `Bad pagetable: 000d [#1] SMP` (x86, sh,
+    # s390, arm), `Kernel ade access[#1]:` (mips, loongarch), `Kernel BUG [#1]` (riscv)
+    r"^(?P<what>[A-Za-z][\w ,#()/.'-]{2,80}?)(?:: (?:0x)?[0-9a-f]{1,16})?(?: ilc:\d)?"
+    r" ?\[#?\d+\]:?(?: [A-Z][A-Z0-9_()]+)*\s*$",
+    detail_of=BEFORE_DIE,
+)
+def _other_die(match: re.Match[str], body: Body) -> Name:
+    what = match["what"]
+    kind = Kind.BUG if "BUG" in what or "bug" in what else Kind.BAD_POINTER
+    return Name(
+        kind=kind, title=in_function(what, at_instruction(body)), trigger=Trigger.OOPS
+    )
+
+
+# Services that write to the kernel's log sign with their process: `systemd[1]: Started BUG: ...`
+@report("other-bug", r"^(?![\w./-]{1,40}\[\d+\]: ).*?(?<![\w.\-])BUG: (?P<rest>\S.*)$")
 def _other(match: re.Match[str], body: Body) -> Name:
     function = on_stack(body)
     return Name(
         kind=Kind.BUG,
         title=in_function(f"BUG: {stable(match['rest'])[:80]}", function),
         needs_trace=False,
+    )
+
+
+HEADLESS = "head-lost"
+_TOLD: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
+    # kernel/sched/core.c __might_resched, mm/debug.c, mm/kasan/report.c, kernel/locking/lockdep.c
+    (
+        re.compile(r"in_atomic\(\): \d"),
+        Kind.ATOMIC_SLEEP,
+        "BUG: sleeping function called from invalid context",
+    ),
+    (re.compile(r"page dumped because: "), Kind.PAGE_CORRUPTION, "BUG: Bad page state"),
+    (re.compile(r"(?:Read|Write) of size \d+ at addr "), Kind.MEMORY_SAFETY, "KASAN: bad access"),
+    (
+        re.compile(r"other info that might help us debug this:"),
+        Kind.LOCK_MISUSE,
+        "possible deadlock",
+    ),
+)
+_PANIC_END = re.compile(r"---\[ end Kernel panic - not syncing: (?P<reason>[^\]]*)")
+# Somebody asked for registers or backtraces: SysRq-p, -l and -t, NMIs to all CPUs
+_ASKED_FOR = re.compile(r"[Ss]ys[Rr]q|NMI backtrace|Sending NMI|Show Regs")
+_TRAPPING = re.compile(r"<0f> 0b|\(d4210000\)")
+"""x86's ud2 and arm64's brk #0x800, which BUG() and WARN() are made of."""
+
+
+@report(
+    HEADLESS,
+    r"^[ \t]*(?:Modules linked in:|(?:RIP|EIP|IP): (?:0010|0060):|EIP is at |PC is at "
+    r"|pc : (?:\[<|[A-Za-z_][\w.]*\+0x)|NIP \[[0-9a-f]{8,16}\]|epc : |Krnl PSW : "
+    r"|---\[ end (?:trace|Kernel panic)|(?:Read|Write) of size \d+ at addr |in_atomic\(\): \d"
+    r"|page dumped because: |other info that might help us debug this:)",
+)
+def _head_lost(match: re.Match[str], body: Body) -> Name:
+    """A report of which the log has only the rest: it was cut, or begins too late."""
+    corrupted = "the head of the report, which says what happened, is lost"
+    window = body.window()
+    panic = _PANIC_END.search(window)
+    if panic is not None and not body.has_trace:
+        return Name(
+            kind=Kind.PANIC,
+            title=f"kernel panic: {stable(panic['reason'].strip())}",
+            trigger=Trigger.PANIC,
+            corrupted=corrupted,
+        )
+    for told, kind, title in _TOLD:
+        if told.search(window):
+            return Name(
+                kind=kind, title=in_function(title, on_stack(body)), corrupted=corrupted
+            )
+    if re.search(r"\b(?:__warn|warn_slowpath)", window):
+        return Name(
+            kind=Kind.WARNING,
+            title=in_function("WARNING", at_instruction(body)),
+            corrupted=corrupted,
+        )
+    kind = Kind.UNKNOWN
+    if _TRAPPING.search(body.code):
+        kind = Kind.BUG
+    elif "cr2" in body.registers:
+        kind = Kind.NULL_DEREFERENCE if body.registers["cr2"] < 4096 else Kind.BAD_POINTER
+    return Name(
+        kind=kind,
+        title=in_function("Oops", at_instruction(body)),
+        trigger=Trigger.OOPS,
+        corrupted=corrupted,
+    )
+
+
+def is_crash(body: Body) -> bool:
+    """Whether the rest of a report is one's: it ends as an oops does, or says what only one says.
+
+    Registers and instructions alone are shown on request too.
+    """
+    texts = [line.text for line in (*body.before, *body.lines[:60])]
+    if any(_ASKED_FOR.search(text) for text in texts):
+        return False
+    if body.ended or any(told.search(text) for told, _, _ in _TOLD for text in texts):
+        return True
+    return bool(
+        body.code and body.registers and body.instruction is not None and body.has_trace
     )
