@@ -56,8 +56,8 @@ def read_reports(
 def _idle_talk(report: Report) -> bool:
     """A ``BUG:`` of nobody's, or registers that somebody asked for.
 
-    Firmware, programs and their release notes say ``BUG:`` and ``INFO:`` too. The kernel's has its clock, or
-    whoever logged it, before it; or a backtrace, registers or who ran behind it.
+    Firmware, programs and their release notes say ``BUG:`` and ``INFO:`` too. The kernel's has its
+    clock, or whoever logged it, before it; or a backtrace, registers or who ran behind it.
     """
     body = report.body
     if report.family.name == HEADLESS:

@@ -343,9 +343,7 @@ def _irq(match: re.Match[str], body: Body) -> Name:
 @report("rtnl", r"RTNL: assertion failed at (?P<file>\S+)", detail_of=_OLD_WARN)
 def _rtnl(match: re.Match[str], body: Body) -> Name:
     """ASSERT_RTNL() until it became a WARN_ONCE."""
-    return Name(
-        kind=Kind.WARNING, title=in_function("RTNL: assertion failed", on_stack(body))
-    )
+    return Name(kind=Kind.WARNING, title=in_function("RTNL: assertion failed", on_stack(body)))
 
 
 @report(

@@ -246,7 +246,8 @@ def _lockdep_bug(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "spinlock",
-    r"BUG: (?P<lock>spinlock|rwlock|raw_spinlock|(?:read|write)-lock)[ -](?P<what>lockup suspected|lockup"
+    r"BUG: (?P<lock>spinlock|rwlock|raw_spinlock|(?:read|write)-lock)[ -]"
+    r"(?P<what>lockup suspected|lockup"
     r"|already unlocked|recursion|bad magic|wrong owner|wrong CPU|cpu recursion"
     r"|trylock failure on UP|uninitialized)",
 )

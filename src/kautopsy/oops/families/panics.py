@@ -184,7 +184,8 @@ _ENTRY = skip("schedule", "retint_kernel", "preempt_")
 
 @report(
     "panic",
-    r"(?<!\[ end )Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*))?|Kernel panic: (?P<old>.+)",
+    r"(?<!\[ end )Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*))?"
+    r"|Kernel panic: (?P<old>.+)",
     takes_over=("nmi",),
 )
 def _panic(match: re.Match[str], body: Body) -> Name:
@@ -209,7 +210,7 @@ def _panic(match: re.Match[str], body: Body) -> Name:
 
 def _known(known: _Reason, reason: str, body: Body) -> Name:
     title = known.title or f"kernel panic: {stable(reason)}"
-    if "corrupted stack end" in reason or known.kind is Kind.STACK_OVERFLOW and not known.title:
+    if "corrupted stack end" in reason or (known.kind is Kind.STACK_OVERFLOW and not known.title):
         frames = body.calls()[0].reliable() if body.calls() else []
         title = in_function(title, stall(frames, _ENTRY) or at_instruction(body))
     elif "stack-protector" in reason:

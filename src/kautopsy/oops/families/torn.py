@@ -31,8 +31,8 @@ def _torn(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "other-die",
-    # die() of every architecture names the trap and counts: `Bad pagetable: 000d [#1] SMP` (x86, sh,
-    # s390, arm), `Kernel ade access[#1]:` (mips, loongarch), `Kernel BUG [#1]` (riscv)
+    # die() of every architecture names the trap and counts: `Bad pagetable: 000d [#1] SMP` (x86,
+    # s390, sh), `Kernel ade access[#1]:` (mips, loongarch), `Kernel BUG [#1]` (riscv)
     r"^(?P<what>[A-Za-z][\w ,#()/.'-]{2,80}?)(?:: (?:0x)?[0-9a-f]{1,16})?(?: ilc:\d)?"
     r" ?\[#?\d+\]:?(?: [A-Z][A-Z0-9_()]+)*\s*$",
     detail_of=BEFORE_DIE,
@@ -40,9 +40,7 @@ def _torn(match: re.Match[str], body: Body) -> Name:
 def _other_die(match: re.Match[str], body: Body) -> Name:
     what = match["what"]
     kind = Kind.BUG if "BUG" in what or "bug" in what else Kind.BAD_POINTER
-    return Name(
-        kind=kind, title=in_function(what, at_instruction(body)), trigger=Trigger.OOPS
-    )
+    return Name(kind=kind, title=in_function(what, at_instruction(body)), trigger=Trigger.OOPS)
 
 
 # Services that write to the kernel's log sign with their process: `systemd[1]: Started BUG: ...`
@@ -100,9 +98,7 @@ def _head_lost(match: re.Match[str], body: Body) -> Name:
         )
     for told, kind, title in _TOLD:
         if told.search(window):
-            return Name(
-                kind=kind, title=in_function(title, on_stack(body)), corrupted=corrupted
-            )
+            return Name(kind=kind, title=in_function(title, on_stack(body)), corrupted=corrupted)
     if re.search(r"\b(?:__warn|warn_slowpath)", window):
         return Name(
             kind=Kind.WARNING,
@@ -132,6 +128,4 @@ def is_crash(body: Body) -> bool:
         return False
     if body.ended or any(told.search(text) for told, _, _ in _TOLD for text in texts):
         return True
-    return bool(
-        body.code and body.registers and body.instruction is not None and body.has_trace
-    )
+    return bool(body.code and body.registers and body.instruction is not None and body.has_trace)
