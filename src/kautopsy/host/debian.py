@@ -336,7 +336,7 @@ class DebianSuite:
         root = self.root
         lines = [
             'Acquire::Retries "3";',
-            *_inherited(),
+            *inherited_options(),
             f'Dir::State "{root}";',
             f'Dir::State::lists "{root}/lists";',
             f'Dir::State::status "{root}/etc/status";',
@@ -394,7 +394,8 @@ def _need(tool: str) -> None:
         )
 
 
-def _inherited() -> list[str]:
+def inherited_options() -> list[str]:
+    """What of this machine's apt configuration any apt of ours keeps: its way to the archive."""
     _need("apt-config")
     done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if _INHERITED.match(line)]

@@ -26,7 +26,7 @@ class SerialPort:
     :param news: notified on every line and at the end; ports of one guest share it, so that one
         wait sees all that happens
     :param log: raw bytes are appended here as they come
-    :param tee: called with the raw bytes as they come, from the reading thread
+    :param tee: called with the raw bytes as they come, from the reading thread; see :meth:`listen`
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class SerialPort:
         self._socket = connection
         self._news = news
         self._log = log
-        self._tee = tee
+        self._listeners = [tee] if tee is not None else []
         self._started = time.monotonic()
         self._lines: list[ConsoleLine] = []
         self._partial = b""
@@ -85,6 +85,10 @@ class SerialPort:
                 return index
         return None
 
+    def listen(self, listener: Callable[[bytes], None]) -> None:
+        """Call ``listener`` with all that comes from now on, from the reading thread."""
+        self._listeners = [*self._listeners, listener]
+
     def write(self, data: bytes) -> None:
         """Type ``data``; a guest that is gone reads nothing, which shows elsewhere."""
         with contextlib.suppress(OSError):
@@ -109,8 +113,8 @@ class SerialPort:
                     break
                 if log is not None:
                     log.write(data)
-                if self._tee is not None:
-                    self._tee(data)
+                for listener in self._listeners:
+                    listener(data)
                 self._take(data)
         with self._news:
             self._closed = True

@@ -32,8 +32,10 @@ from kautopsy.lab.errors import (
 from kautopsy.lab.facts import PROBE, GuestFacts, parse_facts
 from kautopsy.lab.folder import guest_folder
 from kautopsy.lab.initramfs import CAPTURE, VMLINUZ, Contents, build
-from kautopsy.lab.qemu import Accelerator, Hardware, Qemu
+from kautopsy.lab.kernels import GuestKernel, fetch_kernel
+from kautopsy.lab.qemu import Accelerator, InitramfsHardware, Qemu
 from kautopsy.lab.qmp import QmpClient, QmpError
+from kautopsy.lab.series import DEFAULT
 from kautopsy.lab.shell import CommandResult, GuestShell
 from kautopsy.lab.sink import make_sink, take_dump
 from kautopsy.lab.tools import fetch_tools
@@ -261,7 +263,7 @@ class Guest:
         config = self.config
         kernel = config.kernel
         if self.accelerator is None:
-            self.accelerator = choose(self._probe_kvm)
+            self.accelerator = working_accelerator(kernel)
         contents = Contents(
             modules=config.modules,
             makedumpfile=config.makedumpfile_arguments,
@@ -279,7 +281,7 @@ class Guest:
             words.append(f"crashkernel={config.crashkernel}")
         if config.shell:
             words.append("kautopsy.shell")
-        hardware = Hardware(
+        hardware = InitramfsHardware(
             accelerator=self.accelerator,
             memory_mib=config.memory_mib,
             cpus=config.cpus,
@@ -291,15 +293,18 @@ class Guest:
         )
         self._qemu = Qemu(hardware, self.folder)
         self._stack.callback(self._qemu.kill)
-        self._stack.callback(self._qemu.qmp.close)
+        self._stack.callback(self._qemu.sockets["qmp"].close)
         self._console = SerialPort(
-            self._qemu.console, news=self._news, log=self.folder / "console.log", tee=self._tee
+            self._qemu.sockets["console"],
+            news=self._news,
+            log=self.folder / "console.log",
+            tee=self._tee,
         )
         self._stack.callback(self._console.close)
-        self._port = SerialPort(self._qemu.shell, news=self._news)
+        self._port = SerialPort(self._qemu.sockets["shell"], news=self._news)
         self._stack.callback(self._port.close)
         try:
-            self._qmp = QmpClient(self._qemu.qmp)
+            self._qmp = QmpClient(self._qemu.sockets["qmp"])
         except QmpError as error:
             self._qemu.wait(5)  # its last words come before its end
             raise self._lost(f"QEMU ended at once: {error.what}") from error
@@ -313,17 +318,6 @@ class Guest:
         self._wait(ready, self._limits.boot, "its first process")
         self._shell = GuestShell(port, self._wait)
         self.state = State.BOOTED
-
-    def _probe_kvm(self) -> None:
-        # A plain guest: that an odd one does not boot would say nothing about KVM.
-        config = GuestConfig(
-            self.config.kernel,
-            accelerator=Accelerator.KVM,
-            sink_mib=16,
-            limits=Limits(boot=30.0),
-        )
-        with Guest(config) as probe:
-            probe.transition(State.BOOTED)
 
     def _arm(self) -> None:
         append = " ".join(
@@ -442,3 +436,23 @@ class Guest:
             f"kexec: {words or 'failed without a word'} (/sys/kernel/kexec_crash_loaded is not 1)",
             hint=console_tail(self.console.texts),
         )
+
+
+def working_accelerator(kernel: GuestKernel | None = None) -> Accelerator:
+    """The fastest accelerator that works here.
+
+    :param kernel: to try KVM with; None fetches one if need be
+    """
+
+    def probe() -> None:
+        # A plain guest: that an odd one does not boot would say nothing about KVM.
+        config = GuestConfig(
+            kernel or fetch_kernel(DEFAULT),
+            accelerator=Accelerator.KVM,
+            sink_mib=16,
+            limits=Limits(boot=30.0),
+        )
+        with Guest(config) as guest:
+            guest.transition(State.BOOTED)
+
+    return choose(probe)

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from kautopsy.lab.errors import GuestLostError
 from kautopsy.model.errors import MissingToolError
@@ -25,9 +26,43 @@ class Accelerator(StrEnum):
     TCG = "tcg"
 
 
+class Hardware(Protocol):
+    """A machine as QEMU is told it."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Sockets that QEMU connects to, by their names in the folder; ``qmp`` is one."""
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """What QEMU is run by: ``ip netns exec NAME``, or nothing."""
+
+    def argv(self, folder: Path) -> list[str]:
+        """QEMU's command line; the sockets are in ``folder``."""
+
+
+def common_argv(accelerator: Accelerator, memory_mib: int, cpus: int, folder: Path) -> list[str]:
+    """How every guest's command line starts."""
+    threads = ",thread=multi" if accelerator is Accelerator.TCG else ""
+    return [
+        _PROGRAM,
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-accel", f"{accelerator}{threads}"),
+        # With five-level page tables the tools of older suites find nothing.
+        *("-cpu", "max,la57=off"),
+        *("-m", str(memory_mib), "-smp", str(cpus)),
+        *("-chardev", f"socket,id=qmp,path={folder / 'qmp'}", "-mon", "qmp,mode=control"),
+        *("-chardev", f"socket,id=console,path={folder / 'console'}"),
+        *("-serial", "chardev:console"),
+    ]
+
+
 @dataclass(frozen=True)
-class Hardware:
-    """A machine. ``disks`` are raw images; the first is /dev/vda in the guest."""
+class InitramfsHardware:
+    """A machine that boots the lab's own initramfs, and ends where it would reboot.
+
+    :param disks: raw images; the first is /dev/vda in the guest
+    """
 
     accelerator: Accelerator
     memory_mib: int
@@ -37,22 +72,16 @@ class Hardware:
     append: str
     disks: tuple[Path, ...]
     extra: tuple[str, ...] = ()
+    channels = ("qmp", "console", "shell")
+    prefix = ()
 
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line; the sockets are in ``folder``."""
-        threads = ",thread=multi" if self.accelerator is Accelerator.TCG else ""
         argv = [
-            _PROGRAM,
-            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-accel", f"{self.accelerator}{threads}"),
-            # With five-level page tables the tools of older suites find nothing.
-            *("-cpu", "max,la57=off"),
-            *("-m", str(self.memory_mib), "-smp", str(self.cpus)),
+            *common_argv(self.accelerator, self.memory_mib, self.cpus, folder),
+            "-no-reboot",
             *("-kernel", str(self.kernel), "-initrd", str(self.initramfs)),
             *("-append", self.append),
-            *("-chardev", f"socket,id=qmp,path={folder / 'qmp'}", "-mon", "qmp,mode=control"),
-            *("-chardev", f"socket,id=console,path={folder / 'console'}"),
-            *("-serial", "chardev:console"),
             *("-chardev", f"socket,id=shell,path={folder / 'shell'}"),
             *("-serial", "chardev:shell"),
             *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net"),
@@ -65,6 +94,7 @@ class Hardware:
 class Qemu:
     """A running QEMU. It dies with the thread that started it, however that one ends.
 
+    :ivar sockets: the hardware's channels, connected
     :raises MissingToolError: QEMU is not installed
     :raises GuestLostError: it ended at once; the error holds its own words
     """
@@ -76,11 +106,11 @@ class Qemu:
                     "is not installed", thing=tool, hint="install qemu-system-x86 and util-linux"
                 )
         self._words = folder / "qemu.log"
-        listeners = {name: _listen(folder / name) for name in ("qmp", "console", "shell")}
+        listeners = {name: _listen(folder / name) for name in hardware.channels}
         try:
             with self._words.open("wb") as words:
                 self._process = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", *hardware.argv(folder)],
+                    ["setpriv", "--pdeathsig", "KILL", *hardware.prefix, *hardware.argv(folder)],
                     stdin=subprocess.DEVNULL,
                     stdout=words,
                     stderr=words,
@@ -89,9 +119,10 @@ class Qemu:
                 )
             with contextlib.ExitStack() as undo:
                 undo.callback(self.kill)
-                self.qmp = undo.enter_context(self._accept(listeners["qmp"]))
-                self.console = undo.enter_context(self._accept(listeners["console"]))
-                self.shell = undo.enter_context(self._accept(listeners["shell"]))
+                self.sockets = {
+                    name: undo.enter_context(self._accept(listener))
+                    for name, listener in listeners.items()
+                }
                 undo.pop_all()
         finally:
             for listener in listeners.values():

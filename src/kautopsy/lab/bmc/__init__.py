@@ -1,0 +1,1 @@
+"""A machine's BMC: OpenIPMI's simulator, taught to send an NMI, and joined to QEMU."""
