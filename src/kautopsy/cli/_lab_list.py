@@ -1,4 +1,4 @@
-"""The kernels the lab knows, and what of them is in the cache."""
+"""The kernels and machines the lab knows, and what of them is in the cache."""
 
 from __future__ import annotations
 
@@ -37,7 +37,20 @@ def run(arguments: argparse.Namespace) -> int:
             size(kernel.size_bytes) if kernel.release else "",
             "yes" if kernel.debuginfo else "",
         )
+    machines = Table(box=None)
+    for column in ("MACHINE", "SUITE", "STATE", "ON DISK"):
+        machines.add_column(column, justify="right" if column == "ON DISK" else "left")
+    for machine in shelf.machines:
+        machines.add_row(
+            machine.name,
+            machine.suite,
+            f"runs as lab:{machine.name}"
+            if machine.running
+            else ("made" if machine.made else "not made"),
+            size(machine.size_bytes) if machine.made else "",
+        )
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
+    console.print(machines)
     console.print(f"{size(shelf.size_bytes)} in {shelf.folder}", markup=False)
     return ExitCode.OK

@@ -1,5 +1,9 @@
 """Boot a guest and give you a shell in it.
 
+Without MACHINE it is a kernel with a busybox, up in seconds. MACHINE (debian12, debian13) is a
+whole system with GRUB, systemd, sshd, kdump-tools and a BMC, which other terminals reach as
+lab:MACHINE while it runs; making its image takes minutes, once. Its disk is thrown away.
+
 On a terminal you get the guest's serial console; `exit` or Ctrl-] ends the guest. kdump is armed in
 it: `echo c > /proc/sysrq-trigger` leaves a dump, which is kept with --out DIR. Without a terminal
 the guest boots, one line says so, and the command ends: 0 if it booted, 4 if it was lost.
@@ -12,21 +16,20 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kautopsy.cli._guest_options import add_guest
 from kautopsy.cli._output import Progress
+from kautopsy.cli._screen import Screen, talk
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
-
-if TYPE_CHECKING:
-    from kautopsy.lab.guest import Guest
-
-_LEAVE = b"\x1d"  # Ctrl-]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    parser.add_argument("machine", nargs="?", metavar="MACHINE", help="debian12 or debian13")
+    parser.add_argument(
+        "--keep", action="store_true", help="MACHINE only: without a terminal, run until killed"
+    )
     add_guest(parser)
     parser.add_argument("--append", default="", metavar="WORDS", help="more kernel command line")
     parser.add_argument(
@@ -37,6 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Boot."""
+    if arguments.machine is not None:
+        from kautopsy.cli._run_machine import run_machine
+
+        return run_machine(arguments)
     from kautopsy.lab.config import GuestConfig
     from kautopsy.lab.guest import Guest, State
     from kautopsy.lab.kernels import fetch_kernel
@@ -55,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         modules=(*GuestConfig.modules, *arguments.module),
         shell=interactive,
     )
-    screen = _Screen()
+    screen = Screen()
     with Guest(config, tee=screen.show if interactive else None) as guest:
         started = time.monotonic()
         guest.transition(State.ARMED if arguments.crashkernel else State.BOOTED)
@@ -69,46 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         screen.start()
         print(f"\r\n{kernel.release} under {guest.accelerator}; Ctrl-] ends it\r\n", end="")
         guest.console.write(b"\n")
-        _talk(guest)
+        talk(guest.console)
         if arguments.out is not None:
             arguments.out.mkdir(parents=True, exist_ok=True)
             if guest.take_dump(arguments.out / "vmcore"):
                 print(f"its dump is {arguments.out / 'vmcore'}", file=sys.stderr)
     return ExitCode.OK
-
-
-class _Screen:
-    """Shows the console from the moment the shell is ready: the boot is of no interest."""
-
-    def __init__(self) -> None:
-        self._started = False
-
-    def start(self) -> None:
-        self._started = True
-
-    def show(self, data: bytes) -> None:
-        # The guest is ours and just booted from a package; a terminal is what was asked for.
-        if self._started:
-            os.write(sys.stdout.fileno(), data)
-
-
-def _talk(guest: Guest) -> None:
-    """Pass keys to the guest until it ends or Ctrl-] is pressed."""
-    import select
-    import termios
-    import tty
-
-    stdin = sys.stdin.fileno()
-    before = termios.tcgetattr(stdin)
-    tty.setraw(stdin)
-    try:
-        while not guest.console.closed:
-            ready, _, _ = select.select([stdin], [], [], 0.2)
-            if ready:
-                keys = os.read(stdin, 1024)
-                if not keys or _LEAVE in keys:
-                    break
-                guest.console.write(keys)
-    finally:
-        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
-        print()

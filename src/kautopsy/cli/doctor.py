@@ -1,7 +1,8 @@
 """Can this machine leave a dump? Every check, with its fix.
 
-HOST is local (which it is without one), [user@]host over ssh, or tree:DIR, a directory that holds a
-machine's files. Nothing is changed there. Exit code 0: ready; 1: not ready, or nobody can tell.
+HOST is local (which it is without one), [user@]host over ssh, tree:DIR, a directory that holds a
+machine's files, or lab:NAME, a machine of the lab. Nothing is changed there. Exit code 0: ready; 1:
+not ready, or nobody can tell.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from kautopsy.model.errors import ExitCode
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "host", nargs="?", default="local", metavar="HOST", help="local, [user@]host or tree:DIR"
+        "host",
+        nargs="?",
+        default="local",
+        metavar="HOST",
+        help="local, [user@]host, tree:DIR or lab:NAME",
     )
     parser.add_argument("-J", "--jump", metavar="HOST[,HOST]", help="jump hosts, as for ssh")
     parser.add_argument(
@@ -37,12 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.arming.doctor import examine
     from kautopsy.arming.facts import gather
     from kautopsy.cli._signals import clean_up_on_sigterm
-    from kautopsy.host.target import open_host
+    from kautopsy.cli._target import open_target
     from kautopsy.report.doctor import print_doctor
 
     clean_up_on_sigterm()
     with (
-        open_host(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host,
+        open_target(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host,
         Progress(f"examine {host.name}", quiet=arguments.json),
     ):
         facts = gather(host)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from kautopsy.lab.cache import disk_usage, lab_cache
 from kautopsy.lab.kernels import cached_kernel
+from kautopsy.lab.machines.image import cached_image
+from kautopsy.lab.machines.release import RELEASES
+from kautopsy.lab.machines.running import running_machine
 from kautopsy.lab.series import SERIES
 from kautopsy.model.base import Noun
 
@@ -24,6 +28,20 @@ class ShelvedKernel(Noun, frozen=True, kw_only=True):
     debuginfo: bool = False
 
 
+class ShelvedMachine(Noun, frozen=True, kw_only=True):
+    """A whole system.
+
+    :param made: its image is in the cache
+    :param running: ``lab run`` keeps it: it is reached as ``lab:NAME``
+    """
+
+    name: str
+    suite: str
+    made: bool
+    running: bool
+    size_bytes: int = 0
+
+
 class Shelf(Noun, frozen=True, kw_only=True):
     """``kautopsy lab list --json``; ``size_bytes`` is of all that the lab keeps in ``folder``."""
 
@@ -31,6 +49,7 @@ class Shelf(Noun, frozen=True, kw_only=True):
     folder: str
     size_bytes: int
     kernels: tuple[ShelvedKernel, ...]
+    machines: tuple[ShelvedMachine, ...] = ()
 
 
 def look() -> Shelf:
@@ -39,6 +58,18 @@ def look() -> Shelf:
         folder=str(lab_cache()),
         size_bytes=disk_usage(lab_cache()),
         kernels=tuple(map(_look_at, SERIES)),
+        machines=tuple(map(_look_at_machine, RELEASES)),
+    )
+
+
+def _look_at_machine(name: str) -> ShelvedMachine:
+    image = cached_image(name)
+    return ShelvedMachine(
+        name=name,
+        suite=RELEASES[name].suite,
+        made=image is not None,
+        running=running_machine(name) is not None,
+        size_bytes=disk_usage(Path(image.folder)) if image else 0,
     )
 
 

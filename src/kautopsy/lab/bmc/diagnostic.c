@@ -66,7 +66,8 @@ static void chassis_control(lmc_data_t *mc, msg_t *msg, unsigned char *data, uns
 	}
 	if ((msg->data[0] & 0xf) == 4 && lost)
 		answer(0, data, length);
-	else if (channel && channel->hw_op(channel, op) == 0)
+	else if (channel && channel->hw_op(channel, HW_OP_CHECK_POWER) &&
+		 channel->hw_op(channel, op) == 0)
 		answer(0, data, length);
 	else
 		answer(IPMI_NOT_SUPPORTED_IN_PRESENT_STATE_CC, data, length);

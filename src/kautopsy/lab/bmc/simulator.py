@@ -10,6 +10,7 @@ import contextlib
 import os
 import pty
 import re
+import secrets
 import select
 import shutil
 import socket
@@ -27,11 +28,20 @@ from kautopsy.lab.console import SerialPort
 from kautopsy.lab.errors import LabError
 from kautopsy.model.errors import MissingToolError
 
+_SIMULATOR = "ipmi_sim"
+_HERE = "127.0.0.1"
 _START_SECONDS = 30.0
 _ATTEMPTS = 5
 # Nobody else is in a network namespace of one's own: the ports may be the usual ones.
 _LAN_PORT, _VM_PORT = 623, 19623
+_GUID = "6b6175746f7073792d6c61622d626d63"
+_LOCKS = Path("/var/lock")
 _METHODS = "none md2 md5 straight"
+
+
+def installed() -> bool:
+    """Whether ipmi_sim is here."""
+    return shutil.which(_SIMULATOR) is not None
 
 
 class Privilege(StrEnum):
@@ -88,9 +98,10 @@ class Bmc:
     """
 
     def __init__(self, config: BmcConfig, folder: Path, *, namespace: str = "") -> None:
-        for tool, package in (("ipmi_sim", "openipmi"), ("setpriv", "util-linux")):
-            if shutil.which(tool) is None:
-                raise MissingToolError("is not installed", thing=tool, hint=f"install {package}")
+        if not installed():
+            raise MissingToolError(
+                "is not installed", thing=_SIMULATOR, hint="install openipmi and libopenipmi-dev"
+            )
         self.config = config
         self.address = config.address
         self._namespace = namespace
@@ -105,7 +116,10 @@ class Bmc:
             self._wake, wake = os.pipe()
             stack.callback(os.close, self._wake)
             stack.callback(os.close, wake)
-            self._device = os.ttyname(slave)
+            # ipmi_sim locks a terminal by its name's last part, and believes any lock it finds.
+            self._device = folder / f"sol-{secrets.token_hex(6)}"
+            self._device.symlink_to(os.ttyname(slave))
+            stack.callback(self._device.unlink, missing_ok=True)
             self.port, self._vm_port, self._process = self._start()
             stack.callback(self._end)
             self._thread = threading.Thread(target=self._pump, name="sol", daemon=True)
@@ -128,6 +142,11 @@ class Bmc:
     def close(self) -> None:
         """End it."""
         self._stack.close()
+
+    @property
+    def password_file(self) -> Path:
+        """Holds the first account's password."""
+        return self._folder / "bmc.password"
 
     @property
     def qemu(self) -> tuple[str, ...]:
@@ -161,12 +180,14 @@ class Bmc:
         words = (self._folder / "ipmi_sim.log").read_text(errors="replace").split()
         raise LabError(
             f"does not start: {' '.join(words)[-300:] or 'it does not say why'}",
-            thing="ipmi_sim",
+            thing=_SIMULATOR,
             slug="no-bmc",
         )
 
     def _run(self, lan: int, vm: int) -> subprocess.Popen[bytes]:
         folder = self._folder
+        self.password_file.touch(mode=0o600)
+        self.password_file.write_text(f"{self.config.accounts[0].password}\n")
         users = [
             f'  user {number} true "{account.user}" "{account.password}" {account.privilege}'
             f" 10 {_METHODS}"
@@ -181,13 +202,15 @@ class Bmc:
                     "  startlan 1",
                     f"    addr {self.address} {lan}",
                     "    priv_limit admin",
+                    # Without one it opens no RMCP+ session.
+                    f"    guid {_GUID}",
                     *(
                         f"    allowed_auths_{level} {_METHODS}"
                         for level in ("user", "operator", "admin")
                     ),
                     "  endlan",
                     f"  serial 15 {_HERE} {vm} codec VM",
-                    f"  sol {self._device} 115200",
+                    f'  sol "{self._device}" 115200',
                     *users,
                     f'loadlib "{plugin()}" "{self.config.fault or ""}"',
                     "",
@@ -206,7 +229,7 @@ class Bmc:
         files = ("-c", str(folder / "lan.conf"), "-f", str(folder / "bmc.emu"), "-s", str(state))
         with (folder / "ipmi_sim.log").open("wb") as words:
             return subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *inside, "ipmi_sim", "-n", *files],
+                ["setpriv", "--pdeathsig", "KILL", *inside, _SIMULATOR, "-n", *files],
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
@@ -216,6 +239,7 @@ class Bmc:
     def _end(self) -> None:
         self._process.kill()
         self._process.wait()
+        (_LOCKS / f"LCK..{self._device.name}").unlink(missing_ok=True)
 
     def _show(self, data: bytes) -> None:
         # Where nobody reads SOL the pty fills up, and a real BMC drops what comes then.
@@ -232,9 +256,6 @@ class Bmc:
                 data = os.read(self._master, 4096)
                 if self._console is not None:
                     self._console.write(data)
-
-
-_HERE = "127.0.0.1"
 
 
 def _free_ports(address: str) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from kautopsy.host import inventory
 from kautopsy.host.ssh import SshHost
 from kautopsy.lab.bmc.simulator import Bmc, BmcConfig
 from kautopsy.lab.config import Limits
@@ -25,7 +26,9 @@ from kautopsy.lab.console import SerialPort
 from kautopsy.lab.errors import GuestLostError, LabError, console_tail
 from kautopsy.lab.folder import guest_folder
 from kautopsy.lab.guest import working_accelerator
+from kautopsy.lab.machines.entry import inventory_entry
 from kautopsy.lab.machines.image import MachineImage
+from kautopsy.lab.machines.relay import ConsoleRelay
 from kautopsy.lab.qemu import Accelerator, Qemu, common_argv
 from kautopsy.lab.qmp import QmpClient, QmpError
 from kautopsy.model.errors import MissingToolError, UnreachableError, UsageError
@@ -33,6 +36,8 @@ from kautopsy.model.errors import MissingToolError, UnreachableError, UsageError
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+22\b")
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _PAUSE = 1.0
+_NODENAME = "kautopsy-lab"
+_QMP, _CONSOLE = "qmp.socket", "console.socket"
 _Part = TypeVar("_Part")
 
 
@@ -92,6 +97,9 @@ class MachineHardware:
         """QEMU's command line."""
         argv = [
             *common_argv(self.accelerator, self.memory_mib, self.cpus, folder),
+            # A second one, for others: a socket serves one client.
+            *("-chardev", f"socket,id=qmp2,path={folder / _QMP},server=on,wait=off"),
+            *("-mon", "qmp2,mode=control"),
             "-drive",
             f"if=virtio,format={self.disk_format},cache=unsafe,file={self.disk}",
             # The guest reaches nobody; QEMU itself chooses the port that is free.
@@ -170,6 +178,11 @@ class Machine:
         return _on(self._bmc)
 
     @property
+    def has_bmc(self) -> bool:
+        """Whether :attr:`bmc` is there."""
+        return self._bmc is not None
+
+    @property
     def running(self) -> bool:
         """QEMU has not ended."""
         return self._qemu is not None and self._qemu.running
@@ -198,6 +211,17 @@ class Machine:
         if self._host is None:
             self._host = self._connect()
         return self._host
+
+    def entry(self) -> inventory.Machine:
+        """What an inventory would say of it: how every verb reaches it, its BMC and its console."""
+        return inventory_entry(
+            f"lab:{self.name}",
+            nodename=_NODENAME,
+            options=self.ssh_options,
+            qmp=self.folder / _QMP,
+            console=self.folder / _CONSOLE,
+            bmc=self._bmc,
+        )
 
     def boot(self) -> None:
         """Switch it on; :meth:`wait_until_up` waits for its sshd.
@@ -233,6 +257,8 @@ class Machine:
             tee=self._tee,
         )
         self._power.callback(self._console.close)
+        relay = ConsoleRelay(self._console, self.folder / _CONSOLE)
+        self._power.callback(relay.close)
         if self._bmc is not None:
             self._bmc.attach(self._console)
         self._power.callback(self._qemu.sockets["qmp"].close)

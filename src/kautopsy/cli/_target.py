@@ -1,0 +1,30 @@
+"""TARGET of the verbs that work on one machine: what the inventory knows, and guests of the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kautopsy.host.host import Host
+
+
+@contextmanager
+def open_target(
+    target: str, *, jump: str | None = None, options: Sequence[str] = ()
+) -> Iterator[Host]:
+    """As :func:`kautopsy.host.target.open_host`; ``lab:NAME`` may boot a machine first."""
+    from kautopsy.host.target import open_host
+
+    if not target.startswith("lab:"):
+        with open_host(target, jump=jump, options=options) as host:
+            yield host
+        return
+    from kautopsy.lab.machines.running import lab_machine
+
+    with (
+        lab_machine(target) as machine,
+        open_host(machine.target, options=(*options, *machine.options)) as host,
+    ):
+        yield host
