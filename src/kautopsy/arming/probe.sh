@@ -242,6 +242,17 @@ dumps_in() {
     done | tail -n 50
 }
 
+# What can change a boot loader, a service, or what is installed.
+tools() {
+    for name in grubby update-grub grub2-mkconfig grub-mkconfig rpm-ostree kdumptool \
+        transactional-update zipl systemctl chkconfig kdumpctl apt-get dnf yum zypper; do
+        have "$name" && echo "$name"
+    done
+    if grub2-mkconfig --help 2>&1 | grep -q -e --update-bls-cmdline; then
+        echo update-bls-cmdline
+    fi
+}
+
 mem_usage() { limited 30 makedumpfile --mem-usage /proc/kcore; }
 
 probe() {
@@ -297,13 +308,13 @@ probe() {
         say config zcat /proc/config.gz
     fi
     file "/boot/config-$kernel" "/lib/modules/$kernel/config" "/usr/lib/modules/$kernel/config"
-    stat_of "/boot/vmlinuz-$kernel" "/lib/modules/$kernel/vmlinuz"
+    stat_of "/boot/vmlinuz-$kernel" "/lib/modules/$kernel/vmlinuz" /sys/firmware/efi
 
     # What is booted next.
     file /boot/grub/grub.conf /boot/grub/menu.lst /boot/grub2/grub.cfg /boot/grub/grub.cfg \
         /boot/grub2/grubenv /boot/grub/grubenv /boot/loader/loader.conf \
         /boot/efi/loader/loader.conf /efi/loader/loader.conf \
-        /etc/default/grub /etc/kernel/cmdline /usr/lib/kernel/cmdline
+        /etc/default/grub /etc/kernel/cmdline /usr/lib/kernel/cmdline /etc/zipl.conf
     each file "$root"/boot/efi/EFI/*/grub.conf "$root"/boot/efi/EFI/*/grub.cfg \
         "$root"/boot/efi/EFI/*/grubenv "$root"/boot/loader/entries/*.conf \
         "$root"/boot/efi/loader/entries/*.conf "$root"/efi/loader/entries/*.conf \
@@ -409,6 +420,7 @@ probe() {
         ask virt systemd-detect-virt
         say secure-boot secure_boot
         say watchdogs watchdogs
+        say tools tools
         say log kernel_log
         ask kexec-version kexec --version
         ask makedumpfile-version makedumpfile -v

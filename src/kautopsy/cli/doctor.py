@@ -9,28 +9,14 @@ from __future__ import annotations
 
 import argparse
 
+from kautopsy.cli._host_options import add_host
 from kautopsy.cli._output import Progress, add_json, print_json
 from kautopsy.model.errors import ExitCode
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument(
-        "host",
-        nargs="?",
-        default="local",
-        metavar="HOST",
-        help="local, [user@]host, tree:DIR or lab:NAME",
-    )
-    parser.add_argument("-J", "--jump", metavar="HOST[,HOST]", help="jump hosts, as for ssh")
-    parser.add_argument(
-        "-o",
-        "--ssh-option",
-        action="append",
-        default=[],
-        metavar="OPTION",
-        help="for ssh -o, as Port=2222; repeatable",
-    )
+    add_host(parser, optional=True)
     parser.add_argument(
         "--all", action="store_true", help="show the checks that passed in full too"
     )

@@ -6,9 +6,10 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kautopsy.host.paths import PARTIAL
 from kautopsy.model.errors import UnreadableError
 
 PIECE = 1 << 20
@@ -49,18 +50,21 @@ def pull_file(path: Path, offset: int) -> Iterator[bytes]:
         ) from None
 
 
-def replace_file(path: Path, contents: bytes) -> None:
+def replace_file(path: Path, contents: bytes, *, mode: int | None = None) -> None:
     """Replace ``path``, which is no symbolic link, by a file that was synced before it was renamed.
 
+    :param mode: instead of the old file's, or 0644
     :raises UnreadableError: slug ``not-written``; the old file is as it was
     """
     partial = ""
     try:
-        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name[:200]}.", dir=path.parent)
+        descriptor, partial = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(contents)
             file.flush()
             _take_after(path, file.fileno())
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(partial).replace(path)
         _sync_folder(path.parent)
@@ -98,6 +102,53 @@ def _take_after(path: Path, descriptor: int) -> None:
             # Where a label was inherited rather than set it may be the right one already.
             if os.getxattr(descriptor, name) != value:
                 raise
+
+
+def change_folder(path: Path, change: Callable[[], None]) -> None:
+    """Do ``change`` to an entry of a folder, ``path``, and have the folder on disk.
+
+    :raises UnreadableError: slug ``not-written``
+    """
+    try:
+        change()
+        _sync_folder(path.parent)
+    except (OSError, ValueError) as error:
+        raise UnreadableError(
+            f"cannot be changed: {getattr(error, 'strerror', None) or error}",
+            thing=str(path),
+            slug="not-written",
+        ) from None
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Make a symbolic link, at once in place of what was there.
+
+    :raises UnreadableError: slug ``not-written``
+    """
+
+    def change() -> None:
+        partial = path.with_name(f"{PARTIAL}{os.getpid()}")
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(target)
+        partial.replace(path)
+
+    change_folder(path, change)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file, a link or an empty folder, if it is there.
+
+    :raises UnreadableError: slug ``not-written``
+    """
+
+    def change() -> None:
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+
+    if path.parent.is_dir():
+        change_folder(path, change)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from kautopsy.host.paths import PathState
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,40 @@ class Host(Protocol):
         :raises RefusedError: nothing runs in a tree
         """
 
-    def write(self, path: str, contents: bytes) -> None:
+    def write(self, path: str, contents: bytes, *, mode: int | None = None) -> None:
         """Replace a file at once: readers see the old contents or the new.
 
         Owner, mode, SELinux label and other extended attributes are kept; a symbolic link stays
         and its target is replaced; a new file belongs to root with mode 0644.
 
+        :param mode: to be had instead
+
         :raises UnreadableError: it cannot be written (slug ``not-written``); nothing has changed
         :raises UnreachableError: the machine does not answer
+        """
+
+    def look(self, path: str) -> PathState:
+        """What lies at a path; a symbolic link there is not followed."""
+
+    def expand(self, pattern: str) -> tuple[str, ...]:
+        """The paths that a pattern of sh means, sorted; none if there are none."""
+
+    def make_folder(self, path: str, mode: int) -> None:
+        """Make one folder; the one above it is there.
+
+        :raises UnreadableError: slug ``not-written``
+        """
+
+    def link(self, path: str, target: str) -> None:
+        """Make a symbolic link, in place of a file or another link if need be.
+
+        :raises UnreadableError: slug ``not-written``
+        """
+
+    def remove(self, path: str) -> None:
+        """Remove a file, a link (not what it points to) or an empty folder, if it is there.
+
+        :raises UnreadableError: slug ``not-written``
         """
 
     def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:

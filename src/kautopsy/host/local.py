@@ -9,10 +9,11 @@ from pathlib import Path
 
 from kautopsy.host.files import pull_file, read_file, replace_file
 from kautopsy.host.host import RunResult
+from kautopsy.host.paths import ShellPaths
 from kautopsy.model.errors import MissingToolError, UnreachableError
 
 
-class LocalHost:
+class LocalHost(ShellPaths):
     """The machine kautopsy runs on, with the rights of the user who runs it."""
 
     name = "local"
@@ -20,16 +21,21 @@ class LocalHost:
 
     def read(self, path: str) -> bytes:
         """See :meth:`kautopsy.host.host.Host.read`."""
-        return read_file(Path(path))
+        if os.geteuid() == 0 or os.access(path, os.R_OK) or not _sudo_works():
+            return read_file(Path(path))
+        return super().read(path)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.run`."""
         prefix = [] if os.geteuid() == 0 or not _sudo_works() else ["sudo", "-n", "--"]
         return run_here([*prefix, *argv], stdin=stdin, timeout=timeout, name=self.name)
 
-    def write(self, path: str, contents: bytes) -> None:
+    def write(self, path: str, contents: bytes, *, mode: int | None = None) -> None:
         """See :meth:`kautopsy.host.host.Host.write`."""
-        replace_file(Path(path).resolve(), contents)
+        if os.geteuid() == 0 or not _sudo_works():
+            replace_file(Path(path).resolve(), contents, mode=mode)
+        else:
+            super().write(path, contents, mode=mode)
 
     def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.script`."""

@@ -24,37 +24,20 @@ from typing import NoReturn
 from kautopsy.host.files import PIECE
 from kautopsy.host.host import RunResult
 from kautopsy.host.local import run_here
+from kautopsy.host.paths import NO_FILE, ShellPaths
 from kautopsy.model.errors import UnreachableError, UnreadableError, UsageError
 
 # Nothing that ssh could take for an option.
 _DESTINATION = re.compile(r"(?:[^@\s-][^@\s]*@)?[^@\s-][^@\s]*")
 _SSH_FAILED = 255
-_NO_FILE = 66
 # The login shell of the user may be csh or fish: it sees one quoted argument, without "!" or "\n".
 # id(1) and not $EUID, which only bash has.
 AS_ROOT = (
     'if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n -- "$@"; fi; exec "$@"'
 )
-_READ = f'[ -e "$1" ] || exit {_NO_FILE}; exec cat -- "$1"'
-# cp -p takes owner and mode along, cp -a with GNU's also the SELinux label, ACLs and attributes;
-# writing into the copy keeps them. mktemp is not in POSIX, but in coreutils, busybox and el5.
-_WRITE = """\
-set -e
-target=$(readlink -f -- "$1") || target=$1
-partial=$(mktemp "${target%/*}/.kautopsy.XXXXXX")
-trap 'rm -f -- "$partial"' EXIT
-trap 'exit 1' HUP INT TERM
-if [ -e "$target" ]; then cp -a -- "$target" "$partial"; else chmod 0644 "$partial"; fi
-cat >"$partial"
-[ "$(wc -c <"$partial" | tr -d ' ')" = "$2" ] || { echo "only a part arrived" >&2; exit 1; }
-sync
-mv -f -- "$partial" "$target"
-trap - EXIT
-sync
-"""
 # One letter says how the bytes come.
 _PULL = f"""\
-[ -e "$1" ] || exit {_NO_FILE}
+[ -e "$1" ] || exit {NO_FILE}
 [ -r "$1" ] || {{ echo "may not be read" >&2; exit 1; }}
 if [ "$3" = gzip ] && command -v gzip >/dev/null 2>&1; then
     printf z
@@ -93,7 +76,7 @@ _FAILURES = (
 )
 
 
-class SshHost:
+class SshHost(ShellPaths):
     """``[user@]host``, used as a context or closed by hand.
 
     :param destination: as ``ssh`` takes it; a name of ``~/.ssh/config`` too
@@ -161,15 +144,6 @@ class SshHost:
                 )
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def read(self, path: str) -> bytes:
-        """See :meth:`kautopsy.host.host.Host.read`."""
-        done = self.run(["sh", "-c", _READ, "sh", path])
-        if done.status == _NO_FILE:
-            raise UnreadableError("does not exist", thing=f"{self.name}:{path}", slug="no-file")
-        if done.status:
-            raise UnreadableError(done.complaint, thing=f"{self.name}:{path}")
-        return done.stdout
-
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.run`."""
         done = run_here(
@@ -182,19 +156,6 @@ class SshHost:
         if done.status == _SSH_FAILED and not done.stdout:
             self._explain(done)
         return done
-
-    def write(self, path: str, contents: bytes) -> None:
-        """See :meth:`kautopsy.host.host.Host.write`."""
-        if not path.startswith("/"):
-            raise UsageError("is no absolute path", thing=path)
-        argv = ["sh", "-c", _WRITE, "sh", path, str(len(contents))]
-        done = self.run(argv, stdin=contents, timeout=120.0)
-        if done.status:
-            raise UnreadableError(
-                f"cannot be written: {done.complaint}",
-                thing=f"{self.name}:{path}",
-                slug="not-written",
-            )
 
     def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.script`."""
@@ -246,7 +207,7 @@ class SshHost:
             child.stdout.close()
             child.stderr.close()
         done = RunResult(status, b"", words)
-        if status == _NO_FILE:
+        if status == NO_FILE:
             raise UnreadableError("does not exist", thing=f"{self.name}:{path}", slug="no-file")
         if status == _SSH_FAILED or status < 0:
             if first:

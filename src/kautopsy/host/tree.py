@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kautopsy.host.files import pull_file, read_file, replace_file
+from kautopsy.host.files import (
+    change_folder,
+    pull_file,
+    read_file,
+    remove_path,
+    replace_file,
+    replace_link,
+)
 from kautopsy.host.host import RunResult
 from kautopsy.host.local import run_here
+from kautopsy.host.paths import PathKind, PathState, look_here
 from kautopsy.model.errors import RefusedError, UnreadableError, UsageError
 
 _MOST_LINKS = 40
@@ -68,9 +78,56 @@ class TreeHost:
             f"{argv[0]} cannot run there", thing=self.name, hint="run it on the machine itself"
         )
 
-    def write(self, path: str, contents: bytes) -> None:
+    def write(self, path: str, contents: bytes, *, mode: int | None = None) -> None:
         """See :meth:`kautopsy.host.host.Host.write`."""
-        replace_file(self.resolve(path), contents)
+        replace_file(self.resolve(path), contents, mode=mode)
+
+    def _entry(self, path: str) -> Path:
+        """As :meth:`resolve`, but for a symbolic link that ``path`` itself is."""
+        folder, _, name = path.rstrip("/").rpartition("/")
+        if name in ("", ".", ".."):
+            return self.resolve(path)
+        return self.resolve(folder) / name
+
+    def look(self, path: str) -> PathState:
+        """See :meth:`kautopsy.host.host.Host.look`."""
+        return look_here(self._entry(path))
+
+    def expand(self, pattern: str) -> tuple[str, ...]:
+        """See :meth:`kautopsy.host.host.Host.expand`."""
+        found = [""]
+        for part in pattern.strip("/").split("/"):
+            if not re.search(r"[*?[]", part):
+                found = [f"{base}/{part}" for base in found]
+                continue
+            found = [f"{base}/{name}" for base in found for name in self._names(base, part)]
+        return tuple(p for p in found if self.look(p).kind is not PathKind.ABSENT)
+
+    def _names(self, folder: str, pattern: str) -> list[str]:
+        """What a pattern means in a folder: as for sh, a leading dot must be written."""
+        try:
+            names = sorted(p.name for p in self.resolve(folder or "/").iterdir())
+        except OSError:
+            return []
+        hidden = pattern.startswith(".")
+        return [
+            name
+            for name in names
+            if name.startswith(".") == hidden and fnmatch.fnmatchcase(name, pattern)
+        ]
+
+    def make_folder(self, path: str, mode: int) -> None:
+        """See :meth:`kautopsy.host.host.Host.make_folder`."""
+        entry = self._entry(path)
+        change_folder(entry, lambda: entry.mkdir(mode))
+
+    def link(self, path: str, target: str) -> None:
+        """See :meth:`kautopsy.host.host.Host.link`."""
+        replace_link(self._entry(path), target)
+
+    def remove(self, path: str) -> None:
+        """See :meth:`kautopsy.host.host.Host.remove`."""
+        remove_path(self._entry(path))
 
     def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:
         """See :meth:`kautopsy.host.host.Host.script`."""

@@ -17,6 +17,7 @@ class Loader(StrEnum):
     GRUB2 = "grub2"
     GRUB2_BLS = "grub2-bls"
     SYSTEMD_BOOT = "systemd-boot"
+    ZIPL = "zipl"
 
 
 class TargetKind(StrEnum):
@@ -214,6 +215,8 @@ class HostFacts(Noun, frozen=True, kw_only=True):
     :param nmi_counts: per CPU, twice, a second or more apart
     :param log: lines of the kernel's log that matter here
     :param denied: files that exist and could not be read
+    :param efi: it was started by UEFI
+    :param tools: names of programs that change boot loaders, services and packages
     :param last_drill: as the machine keeps it, or kautopsy where it runs
     """
 
@@ -261,6 +264,8 @@ class HostFacts(Noun, frozen=True, kw_only=True):
     pstore: tuple[str, ...] | None = None
     log: tuple[str, ...] | None = None
     dm_crypt_keys: bool | None = None
+    efi: bool | None = None
+    tools: tuple[str, ...] = ()
     last_drill: LastDrill | None = None
     denied: tuple[str, ...] = ()
 

@@ -34,20 +34,3 @@ class DoctorDocument(Noun, frozen=True, kw_only=True):
     schema: Literal["kautopsy.doctor/1"] = "kautopsy.doctor/1"
     ready: bool | None
     checks: tuple[Check, ...]
-
-
-class Step(Noun, frozen=True, kw_only=True):
-    """One change: of a file (with its unified diff) or by a command; ``undo`` in words."""
-
-    what: str
-    file: str | None = None
-    command: tuple[str, ...] | None = None
-    diff: str | None = None
-    undo: str
-
-
-class Plan(Noun, frozen=True, kw_only=True):
-    """``kautopsy arm --json``; nothing to do is no steps."""
-
-    schema: Literal["kautopsy.plan/1"] = "kautopsy.plan/1"
-    steps: tuple[Step, ...]

@@ -15,7 +15,8 @@ import msgspec
 
 from kautopsy.model.base import json_schema
 from kautopsy.model.drill import DrillRecord
-from kautopsy.model.readiness import DoctorDocument, Plan
+from kautopsy.model.plan import Plan
+from kautopsy.model.readiness import DoctorDocument
 from kautopsy.model.report import OopsDocument, Report, SimilarDocument
 
 DOCUMENTS: tuple[type[msgspec.Struct], ...] = (

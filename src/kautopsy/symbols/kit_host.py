@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from array import array
 
+from kautopsy.host.host import Host
 from kautopsy.model.errors import MissingToolError, UnreachableError, UnreadableError, UsageError
 from kautopsy.symbols.btf.parse import parse
 from kautopsy.symbols.kallsyms import Kallsyms
@@ -45,8 +46,23 @@ def make(host: str | None) -> Kit:
     :raises UnreachableError: no connection
     :raises UnreadableError: it hides its symbols (not root), or does not answer as expected
     """
-    parts = _unpack(_run(host), host or "this machine")
     where = host or "this machine"
+    return _made(_unpack(_run(host), where), where, host or "local")
+
+
+def make_of(host: Host) -> Kit:
+    """As :func:`make`, through a connection that is there already; as root if that can be had.
+
+    :raises UnreachableError: no connection
+    :raises UnreadableError: it does not answer as expected
+    """
+    done = host.script(_SCRIPT, timeout=_TIMEOUT)
+    if done.status:
+        raise UnreadableError(done.complaint, thing=host.name)
+    return _made(_unpack(done.stdout, host.name), host.name, host.name)
+
+
+def _made(parts: dict[str, bytes], where: str, origin: str) -> Kit:
     symbols = _symbols(parts.get("kallsyms", b""), where)
     build_id = _build_id(parts.get("notes", b""))
     release = parts.get("release", b"").decode("ascii", "replace").strip()
@@ -67,7 +83,7 @@ def make(host: str | None) -> Kit:
         about=KitAbout(
             build_id=build_id,
             release=release,
-            origin=host or "local",
+            origin=origin,
             first_address=symbols.addresses[0],
         ),
         symbols=symbols,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kautopsy.arming.bootloader.words import words_of
+from kautopsy.arming.bootloader.words import values_of, words_of
+from kautopsy.arming.bootloader.words import with_values as edited
 from kautopsy.model.host import BootEntry, Loader
 
 _VARIABLE = re.compile(r"\$(\w+)")
+_OPTIONS = re.compile(r"^[ \t]*options(?:[ \t]+|$)")
 _SEGMENT = re.compile(r"\d+|[a-zA-Z]+|~|\^")
 
 
@@ -44,6 +46,27 @@ def parse(path: str, text: str) -> BlsEntry | None:
         version=keys.get("version", [""])[0],
         options=" ".join(keys.get("options", [])),
     )
+
+
+def with_values(text: str, name: str, values: Sequence[str]) -> str:
+    """An entry's text with ``name=value`` among its options, as :func:`words.with_values`.
+
+    Of several ``options`` lines the last one takes it. An entry whose options are variables
+    (``$kernelopts``) is left alone: they are set elsewhere.
+    """
+    lines = text.split("\n")
+    places = [i for i, line in enumerate(lines) if _OPTIONS.match(line)]
+    if not places or "$kernelopts" in text:
+        return text
+    every = " ".join(_OPTIONS.sub("", lines[i]) for i in places)
+    if values_of(words_of(every), name) == list(values):
+        return text
+    for i in places:
+        match = _OPTIONS.match(lines[i])
+        assert match is not None
+        wanted = values if i == places[-1] else ()
+        lines[i] = match[0] + edited(lines[i][match.end() :], name, wanted)
+    return "\n".join(lines)
 
 
 def newest_first(entries: list[BlsEntry]) -> list[BlsEntry]:

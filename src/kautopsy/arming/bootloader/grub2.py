@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kautopsy.arming.bootloader.words import with_values as edited
 from kautopsy.arming.bootloader.words import words_of
 from kautopsy.model.host import BootEntry, Loader
 
 _LINUX = re.compile(r"^\s*(?:linux|linux16|linuxefi)\s+(\S+)\s*(.*)$")
+_LINUX_LINE = re.compile(r"^(\s*(?:linux|linux16|linuxefi)\s+(\S+)\s*)(.*)$", re.DOTALL)
+# memtest86+ is started as a kernel too.
+_KERNEL = re.compile(r"(?:^|/)(?:vmlinu[xz]|linux|kernel|[bz]*Image)[^/]*$")
+_RECOVERY = ("single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target")
 _MENU = re.compile(r"^\s*(menuentry|submenu)\s+(.*)$")
 _DEFAULT = re.compile(r"^\s*set\s+default=[\"']?([^\"']*)[\"']?\s*$")
 _ID = re.compile(r"(?:--id|\$menuentry_id_option)\s+(\S+)")
@@ -65,6 +70,21 @@ def chosen(text: str, environment: Mapping[str, str]) -> str:
         if match and "next_entry" not in match[1]:
             default = _VARIABLE.sub(lambda m: environment.get(m[1], ""), match[1]) or "0"
     return default
+
+
+def with_values(text: str, name: str, values: Sequence[str], *, recovery: bool = True) -> str:
+    """A generated grub.cfg with ``name=value`` on the lines that start a Linux kernel.
+
+    :param recovery: on those of recovery entries too (what GRUB_CMDLINE_LINUX does)
+    """
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        match = _LINUX_LINE.match(line)
+        if match is None or not _KERNEL.search(match[2]):
+            continue
+        if recovery or not set(_RECOVERY) & set(match[3].split()):
+            lines[i] = match[1] + edited(match[3], name, values)
+    return "\n".join(lines)
 
 
 def _pick(menu: list[_Menu], name: str) -> _Menu | None:

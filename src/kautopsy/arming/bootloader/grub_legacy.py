@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from kautopsy.arming.bootloader.words import with_values as edited
 from kautopsy.arming.bootloader.words import words_of
 from kautopsy.model.host import BootEntry, Loader
 
 _LINE = re.compile(r"^\s*(\w+)(?:[ \t]*=[ \t]*|[ \t]+)(.*?)\s*$")
+
+_KERNEL = re.compile(
+    r"^(\s*kernel(?:[ \t]*=[ \t]*|[ \t]+)(?:--\S+[ \t]+)*(\S+)[ \t]*)(.*)$", re.DOTALL
+)
+_OTHERS = re.compile(r"(?:^|/)(?:xen|memtest|mboot)[^/]*$")
 
 
 def next_entry(path: str, text: str) -> BootEntry | None:
@@ -36,3 +43,13 @@ def next_entry(path: str, text: str) -> BootEntry | None:
                 loader=Loader.GRUB_LEGACY, source=path, title=title, arguments=words[1:]
             )
     return entries[default] if default < len(entries) else None
+
+
+def with_values(text: str, name: str, values: Sequence[str]) -> str:
+    """grub.conf with ``name=value`` on the ``kernel`` lines that start Linux; Xen's stay."""
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        match = _KERNEL.match(line)
+        if match and not _OTHERS.search(match[2]):
+            lines[i] = match[1] + edited(match[3], name, values)
+    return "\n".join(lines)

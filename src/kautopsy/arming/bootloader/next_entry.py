@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kautopsy.arming.bootloader import bls, grub2, grub_legacy
+import msgspec
+
+from kautopsy.arming.bootloader import bls, grub2, grub_legacy, zipl
 from kautopsy.arming.bootloader.grubenv import variables
-from kautopsy.model.host import BootEntry
+from kautopsy.model.host import BootEntry, Loader
 
 _GRUB_LEGACY = ("/boot/grub/grub.conf", "/boot/grub/menu.lst")
 _GRUB2 = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
@@ -32,7 +34,12 @@ def next_entry(files: Mapping[str, str]) -> BootEntry | None:
             return found
     loader_conf = next((t for p, t in files.items() if p.endswith("/loader/loader.conf")), "")
     if entries:
-        return bls.systemd_boot_entry(entries, loader_conf)
+        found = bls.systemd_boot_entry(entries, loader_conf)
+        if found is not None and zipl.PATH in files:
+            found = msgspec.structs.replace(found, loader=Loader.ZIPL)
+        return found
+    if zipl.PATH in files and (found := zipl.next_entry(files[zipl.PATH])):
+        return found
     efi_legacy = [p for p in files if p.startswith("/boot/efi/") and p.endswith("/grub.conf")]
     for path in (*_GRUB_LEGACY, *efi_legacy):
         if path in files and (found := grub_legacy.next_entry(path, files[path])):

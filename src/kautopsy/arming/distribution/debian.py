@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from kautopsy.arming.distribution.family import Family, shell_values
-from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease
+from kautopsy.arming import shellfile
+from kautopsy.arming.bootloader.change import Defaults
+from kautopsy.arming.distribution.family import Edit, Family, Package, shell_values
+from kautopsy.arming.policy import Policy
+from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease, TargetKind
 
 _PARAMETER_FILE = "/etc/default/grub.d/kdump-tools.cfg"
+_PARAMETERS = 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M"\n'
 
 
 class Debian(Family):
@@ -16,6 +20,9 @@ class Debian(Family):
 
     ids = ("debian", "ubuntu", "linuxmint", "raspbian", "pop", "proxmox", "devuan", "kali")
     units = ("kdump-tools",)
+    enables_itself = True
+    wanted_by = "basic.target"
+    unit_folder = "/lib/systemd/system"
     inputs = ("/etc/default/kdump-tools", "/etc/crypttab")
 
     def settings(self, files: Mapping[str, str], os: OsRelease) -> KdumpSettings:
@@ -64,6 +71,47 @@ class Debian(Family):
             return f"{edit} && update-grub && reboot"
         line = f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel={size}"'
         return f"echo '{line}' > {_PARAMETER_FILE} && update-grub && reboot"
+
+    def grub(self, facts: HostFacts) -> Defaults:
+        """The package's own file; its value for Debian is too small for a full initrd."""
+        return Defaults("GRUB_CMDLINE_LINUX_DEFAULT", _PARAMETER_FILE, _PARAMETERS)
+
+    def edits(self, policy: Policy, facts: HostFacts) -> tuple[Edit, ...]:
+        """The switch, the target, and sysctls that must not panic the capture kernel."""
+        wanted = {"USE_KDUMP": "1"}
+        target = policy.destination
+        if target is not None:
+            local = target.kind is TargetKind.LOCAL
+            wanted["KDUMP_COREDIR"] = target.path if local else "/var/crash"
+            wanted["NFS"] = f"{target.server}:{target.path}"
+            wanted["SSH"] = target.server
+            if target.kind is not TargetKind.NFS:
+                wanted["NFS"] = ""
+            if target.kind is not TargetKind.SSH:
+                wanted["SSH"] = ""
+            if target.kind is TargetKind.SSH:
+                wanted["KDUMP_COREDIR"] = target.path
+        if policy.collector:
+            wanted["MAKEDUMP_ARGS"] = policy.collector.partition(" ")[2].strip()
+
+        def defaults(text: str | None) -> str:
+            text = text or ""
+            for name, value in wanted.items():
+                if value or shellfile.assigned(text, name):
+                    text = shellfile.set_value(text, name, value)
+            return text
+
+        return (Edit("tell kdump-tools", "/etc/default/kdump-tools", defaults, "USE_KDUMP=0\n"),)
+
+    def package(self, facts: HostFacts) -> Package:
+        """Installing it runs update-grub, and so does removing it."""
+        quiet = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q")
+        return Package(
+            "kdump-tools",
+            (*quiet, "install", "kdump-tools"),
+            (*quiet, "purge", "kdump-tools"),
+            ("/boot/grub/grub.cfg", "/boot/grub/grubenv"),
+        )
 
     def install(self, facts: HostFacts) -> str:
         """The package's questions keep their defaults: kdump on, kexec reboots off."""

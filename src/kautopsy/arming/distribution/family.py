@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from kautopsy.arming.bootloader.change import Changes, Defaults
+from kautopsy.arming.deeds import Editor, LinkDeed
+from kautopsy.arming.files import Files
+from kautopsy.arming.policy import Policy
 from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease
 
 _SHELL = re.compile(r"^\s*(?:export\s+)?(\w+)=(?:\"([^\"]*)\"|'([^']*)'|([^\s#]*))")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A configuration file to edit.
+
+    :ivar comes: what the package brings where it is not installed yet; None if it brings nothing
+        and the file must be there
+    """
+
+    what: str
+    path: str
+    edit: Editor
+    comes: str | None = None
+
+
+@dataclass(frozen=True)
+class Package:
+    """How a package comes and goes: ``touches`` are files that its scripts change."""
+
+    name: str
+    install: tuple[str, ...]
+    remove: tuple[str, ...]
+    touches: tuple[str, ...] = ()
 
 
 class Family:
@@ -15,12 +44,17 @@ class Family:
 
     :cvar ids: values of ID in /etc/os-release
     :cvar units: names of the service, the preferred one first
+    :cvar enables_itself: installing the package enables the service
+    :cvar wanted_by: of its unit's [Install] section
     :cvar inputs: files whose change makes the capture initrd stale
     """
 
     ids: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    enables_itself = False
+    wanted_by = "multi-user.target"
+    unit_folder = "/usr/lib/systemd/system"
 
     def settings(self, files: Mapping[str, str], os: OsRelease) -> KdumpSettings:
         """What its kdump is told."""
@@ -52,6 +86,40 @@ class Family:
                 " && reboot"
             )
         return f"add crashkernel={size} to the kernel's command line, then: reboot"
+
+    def grub(self, facts: HostFacts) -> Defaults:
+        """Where kernel arguments go if grub.cfg is generated."""
+        return Defaults("GRUB_CMDLINE_LINUX_DEFAULT")
+
+    def edits(self, policy: Policy, facts: HostFacts) -> tuple[Edit, ...]:
+        """What its kdump must be told to do as the policy says."""
+        return ()
+
+    def package(self, facts: HostFacts) -> Package | None:
+        """How its kdump is installed and removed; None if it has none."""
+        return None
+
+    def restart(self, facts: HostFacts) -> tuple[str, ...]:
+        """Loads the capture image anew."""
+        unit = facts.service.unit if facts.service else self.units[0]
+        return ("systemctl", "restart", f"{unit}.service")
+
+    def enable_links(self, facts: HostFacts) -> list[LinkDeed]:
+        """What ``systemctl enable`` does, for a tree: a link for what the unit's file wants."""
+        unit = f"{facts.service.unit if facts.service else self.units[0]}.service"
+        folder = "/etc/systemd/system"
+        return [
+            LinkDeed(
+                f"start {unit} at every boot",
+                f"{folder}/{self.wanted_by}.wants/{unit}",
+                None,
+                f"{self.unit_folder}/{unit}",
+            )
+        ]
+
+    def bootloader(self, facts: HostFacts, files: Files, values: Sequence[str]) -> Changes | None:
+        """The steps of a program of its own that sets ``crashkernel=``; None without one."""
+        return None
 
     def install(self, facts: HostFacts) -> str:
         """The command that installs kdump."""

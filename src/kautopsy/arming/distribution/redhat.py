@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from kautopsy.arming.distribution.family import Family, major, shell_values
-from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease
+from kautopsy.arming import kdump_conf
+from kautopsy.arming.bootloader.change import Defaults
+from kautopsy.arming.deeds import LinkDeed
+from kautopsy.arming.distribution.family import Edit, Family, Package, major, shell_values
+from kautopsy.arming.policy import Policy
+from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease, TargetKind
 
 
 class RedHat(Family):
@@ -84,6 +88,73 @@ class RedHat(Family):
             command += f" (and in GRUB_CMDLINE_LINUX of /etc/default/grub: crashkernel={size})"
         return f"{command}, then: reboot"
 
+    def grub(self, facts: HostFacts) -> Defaults:
+        """For recovery entries too, as anaconda does it."""
+        return Defaults("GRUB_CMDLINE_LINUX")
+
+    def edits(self, policy: Policy, facts: HostFacts) -> tuple[Edit, ...]:
+        """kdump.conf is as the package brings it unless the policy wants more."""
+        target, collector = policy.destination, policy.collector
+        if target is None and not collector:
+            return ()
+
+        def edit(text: str | None) -> str:
+            text = text or ""
+            if target is not None:
+                keys = {TargetKind.NFS: "nfs", TargetKind.SSH: "ssh"}
+                key = keys.get(target.kind, "")
+                text = kdump_conf.comment_out(text, tuple(set(kdump_conf.TARGETS) - {key}))
+                if target.kind is TargetKind.NFS:
+                    text = kdump_conf.set_option(text, "nfs", f"{target.server}:{target.path}")
+                    text = kdump_conf.set_option(text, "path", "/")
+                else:
+                    if key:
+                        text = kdump_conf.set_option(text, key, target.server)
+                    text = kdump_conf.set_option(text, "path", target.path)
+            wanted = collector or kdump_conf.option(text, "core_collector") or ""
+            piped = kdump_conf.option(text, "ssh") or kdump_conf.option(text, "raw")
+            if piped and "-F" not in (wanted or self.default_collector()).split():
+                # Through a pipe makedumpfile can only write its flattened format.
+                words = (wanted or self.default_collector()).split()
+                wanted = " ".join((words[0], "-F", *words[1:]))
+            return kdump_conf.set_option(text, "core_collector", wanted) if wanted else text
+
+        return (Edit("tell kdump", "/etc/kdump.conf", edit, ""),)
+
+    def package(self, facts: HostFacts) -> Package:
+        """Dependencies that nobody else needs go with it (clean_requirements_on_remove)."""
+        words = self.install(facts).split()
+        return Package(
+            words[-1],
+            (words[0], "-y", "install", words[-1]),
+            (words[0], "-y", "remove", words[-1]),
+            ("/etc/kdump.conf", "/etc/sysconfig/kdump"),
+        )
+
+    def restart(self, facts: HostFacts) -> tuple[str, ...]:
+        """The service builds a new initrd where its configuration is newer."""
+        if self._sysv(facts):
+            return ("service", "kdump", "restart")
+        return super().restart(facts)
+
+    def enable_links(self, facts: HostFacts) -> list[LinkDeed]:
+        """Of chkconfig's header in the init script: ``# chkconfig: - 20 80`` on el5 and el6."""
+        if not self._sysv(facts):
+            return super().enable_links(facts)
+        return [
+            LinkDeed(
+                f"start kdump at every boot, in run level {level}",
+                f"/etc/rc.d/rc{level}.d/S20kdump",
+                None,
+                "../init.d/kdump",
+            )
+            for level in (2, 3, 4, 5)
+        ]
+
+    def _sysv(self, facts: HostFacts) -> bool:
+        old = 0 < major(facts.os) <= 6
+        return old and facts.os is not None and facts.os.id not in ("fedora", "amzn")
+
     def install(self, facts: HostFacts) -> str:
         """Its package was split from kexec-tools in Fedora 40 and el10."""
         fedora = facts.os is not None and facts.os.id == "fedora"
@@ -93,7 +164,7 @@ class RedHat(Family):
 
     def enable(self, facts: HostFacts) -> str:
         """SysV init on el5 and el6."""
-        if 0 < major(facts.os) <= 6 and facts.os and facts.os.id not in ("fedora", "amzn"):
+        if self._sysv(facts):
             return "chkconfig kdump on && service kdump start"
         unmask = "systemctl unmask kdump.service && " if _masked(facts) else ""
         return f"{unmask}systemctl enable --now kdump.service"

@@ -1,0 +1,149 @@
+"""Make a machine leave a dump: the plan, and with --apply the deed.
+
+HOST is local, [user@]host over ssh, tree:DIR (a directory that holds a machine's files) or lab:NAME.
+Without --apply nothing changes: every file's diff and every command is shown, each with its undo. With it
+they are done in order, the undo of each on the machine's disk before it; if one fails, or this
+program is killed, all of it is taken back. `kautopsy disarm HOST` takes it back any day.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kautopsy.cli._host_options import add_host, confirm
+from kautopsy.cli._host_options import teller as _teller
+from kautopsy.cli._output import add_json, print_json
+from kautopsy.model.errors import ExitCode, KautopsyError, RefusedError, UsageError
+from kautopsy.report.escape import one_line
+
+if TYPE_CHECKING:
+    from kautopsy.arming.policy import Policy
+    from kautopsy.host.host import Host
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_host(parser, optional=False)
+    deed = parser.add_mutually_exclusive_group()
+    deed.add_argument("--apply", action="store_true", help="do it")
+    parser.add_argument("--yes", action="store_true", help="do not ask before")
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="what is wanted, as TOML (docs/arm.md)"
+    )
+    parser.add_argument(
+        "--crashkernel",
+        metavar="VALUE",
+        help="how much memory to reserve: a value of crashkernel=, auto (the default) or keep",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="PLACE",
+        help="where dumps go: /path, nfs://server/export or ssh://user@server/path",
+    )
+    parser.add_argument("--collector", metavar="COMMAND", help="makedumpfile with its arguments")
+    parser.add_argument(
+        "--sysctl",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set one more, or another value; NAME= leaves it alone; repeatable",
+    )
+    parser.add_argument(
+        "--not-now",
+        action="store_true",
+        help="change nothing of the running system: only what counts from the next boot on",
+    )
+    parser.add_argument(
+        "--no-kit", action="store_true", help="with --apply: save no symbol kit of the kernel"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan, show, and apply."""
+    from kautopsy.arming import journal
+    from kautopsy.arming.apply import apply, recover, unfinished
+    from kautopsy.arming.plan import look_and_plan
+    from kautopsy.cli._output import Progress
+    from kautopsy.cli._signals import clean_up_on_sigterm
+    from kautopsy.cli._target import open_target
+    from kautopsy.model.plan import Plan
+    from kautopsy.report.plan import print_plan
+
+    clean_up_on_sigterm()
+    policy = _policy(arguments)
+    tell = _teller(quiet=arguments.json)
+    with open_target(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host:
+        pending = journal.load(host)
+        if arguments.apply:
+            pending = recover(host, tell)
+        with Progress(f"look at {host.name}", quiet=arguments.json):
+            facts, work = look_and_plan(host, policy)
+        document = Plan(
+            steps=tuple(deed.step() for deed in work.deeds),
+            notes=work.notes,
+            manual=work.manual,
+            reboot=work.reboot,
+            unfinished=pending is not None and unfinished(pending),
+        )
+        name = facts.node or arguments.host
+        if arguments.json:
+            print_json(document)
+        else:
+            print_plan(document, name)
+        if not arguments.apply:
+            return ExitCode.OK
+        if not work.known:
+            raise RefusedError(
+                "its distribution is not known: nothing was changed",
+                thing=name,
+                hint="the plan above says what to do by hand",
+                slug="unknown-distribution",
+            )
+        if work.deeds and confirm(f"Change {name} like this?", yes=arguments.yes):
+            apply(host, work, tell)
+            tell(f"done; `kautopsy disarm {arguments.host}` takes it back")
+        if host.live and not arguments.no_kit:
+            _save_kit(host, quiet=arguments.json)
+    return ExitCode.OK
+
+
+def _policy(arguments: argparse.Namespace) -> Policy:
+    """The policy's file, and over it what the command line says."""
+    import msgspec
+
+    from kautopsy.arming.policy import checked, load
+
+    policy = load(arguments.policy)
+    sysctl: dict[str, str | int | bool] = dict(policy.sysctl)
+    for word in arguments.sysctl:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError("is not NAME=VALUE", thing=word)
+        sysctl[name.strip()] = value.strip() or False
+    return checked(
+        msgspec.structs.replace(
+            policy,
+            sysctl=sysctl,
+            crashkernel=arguments.crashkernel or policy.crashkernel,
+            target=arguments.target or policy.target,
+            collector=arguments.collector or policy.collector,
+            now=policy.now and not arguments.not_now,
+        )
+    )
+
+
+def _save_kit(host: Host, *, quiet: bool) -> None:
+    """Types and symbols of the kernel, while it still runs; their lack is no failure of arming."""
+    from kautopsy.cli._output import Progress
+    from kautopsy.symbols import kit, kit_host
+
+    try:
+        with Progress("save a symbol kit", quiet=quiet) as progress:
+            saved = kit.save(kit_host.make_of(host), kit.default_folder())
+            progress.detail = saved.path
+    except KautopsyError as error:
+        print(one_line(f"kautopsy: no symbol kit: {error}"), file=sys.stderr)
