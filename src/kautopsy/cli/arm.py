@@ -1,9 +1,10 @@
 """Make a machine leave a dump: the plan, and with --apply the deed.
 
-HOST is local, [user@]host over ssh, tree:DIR (a directory that holds a machine's files) or lab:NAME.
-Without --apply nothing changes: every file's diff and every command is shown, each with its undo. With it
-they are done in order, the undo of each on the machine's disk before it; if one fails, or this
-program is killed, all of it is taken back. `kautopsy disarm HOST` takes it back any day.
+HOST is local, [user@]host over ssh, tree:DIR (a directory that holds a machine's files) or
+lab:NAME. Without --apply nothing changes: every file's diff and every command is shown, each with
+its undo. With it they are done in order, the undo of each on the machine's disk before it; if one
+fails, or this program is killed, all of it is taken back. `kautopsy disarm HOST` takes it back any
+day.
 """
 
 from __future__ import annotations
