@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from kautopsy.model.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from kautopsy.model.report import Report
     from kautopsy.report.links import SourceLinks
-    from kautopsy.report.terminal import ReportPrinter
     from kautopsy.triage.target import Target
 
 _STDOUT = "-"
@@ -74,7 +74,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Report on one dump or log."""
     from kautopsy.report.links import SourceLinks
-    from kautopsy.report.terminal import ReportPrinter
     from kautopsy.triage.target import find_target
 
     _check(arguments)
@@ -85,13 +84,18 @@ def run(arguments: argparse.Namespace) -> int:
     for skipped in target.skipped:
         _say(f"skipped {skipped.path}: {skipped.why}")
 
-    quiet = arguments.json or _STDOUT in (arguments.html, arguments.markdown)
-    printer = None if quiet else ReportPrinter()
-    report = _report(target, arguments, printer)
-    if printer is not None:
+    reports = _reports(target, arguments)
+    if arguments.json or _STDOUT in (arguments.html, arguments.markdown):
+        *_, report = reports
+        if arguments.json:
+            print_json(report)
+    else:
+        from kautopsy.report.terminal import ReportPrinter
+
+        printer = ReportPrinter()
+        for report in reports:
+            printer.show(report)
         printer.finish(report)
-    elif arguments.json:
-        print_json(report)
     _write_files(report, arguments, links)
     return ExitCode.OK
 
@@ -120,35 +124,44 @@ def _check(arguments: argparse.Namespace) -> None:
             )
 
 
-def _report(target: Target, arguments: argparse.Namespace, printer: ReportPrinter | None) -> Report:
-    from kautopsy.model.base import Unreadable
-    from kautopsy.triage.isolation import Limits, analyse
-    from kautopsy.triage.textual import add_log, report_on_logs
-
+def _reports(target: Target, arguments: argparse.Namespace) -> Iterator[Report]:
+    """Ever fuller reports, at least one; what takes long has begun when this returns."""
     if target.dump is None:
+        from kautopsy.triage.textual import report_on_logs
+
         if arguments.vmlinux is not None:
             raise UsageError(
                 "--vmlinux goes with a dump",
                 thing=str(arguments.target),
                 hint="for a log: kautopsy oops --vmlinux FILE LOG",
             )
-        return report_on_logs(target.logs)
-    report = None
-    for report in analyse(
+        return iter([report_on_logs(target.logs)])
+    from kautopsy.triage.isolation import Limits, analyse
+
+    reports = analyse(
         target.dump,
         vmlinux=arguments.vmlinux,
         debuginfo=arguments.debuginfo == "auto",
         limits=Limits(arguments.time_limit, arguments.memory_limit << 20),
-    ):
-        if printer is not None:
-            printer.show(report)
-    assert report is not None  # analyse() raises if there is not even a first report
-    if isinstance(report.log, Unreadable) and target.logs:
-        report = add_log(report, target.logs)
-    return report
+    )
+    return _with_logs(reports, target.logs) if target.logs else reports
+
+
+def _with_logs(reports: Iterator[Report], logs: Sequence[Path]) -> Iterator[Report]:
+    """``reports``, and one more if the dump has lost its own log."""
+    from kautopsy.model.base import Unreadable
+
+    for report in reports:
+        yield report
+    if isinstance(report.log, Unreadable):
+        from kautopsy.triage.textual import add_log
+
+        yield add_log(report, logs)
 
 
 def _write_files(report: Report, arguments: argparse.Namespace, links: SourceLinks) -> None:
+    if arguments.html is None and arguments.markdown is None:
+        return
     from kautopsy.report import markdown, page, words
     from kautopsy.report.save import write
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from kautopsy.triage.child import Job, Message
 
 CHILD = (sys.executable, "-m", "kautopsy.triage.child")
 _STDERR_KEPT = 4096
+# Of drgn's own, the commands of its shells; and ours, which is for programs that are not ours.
+_PLUGINS = ("builtin_commands", "crash_commands", "kautopsy")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ def analyse(
 ) -> Generator[Report, None, None]:
     """Ever fuller reports on ``path``; the last is all there is.
 
-    If the child dies after its first report, the last one comes again with a problem in
+    The child is at work when this returns: what is done before the first report is asked for costs
+    no time. If the child dies after its first report, the last one comes again with a problem in
     ``symbols.notes`` that says how the analysis ended.
 
     :param command: what to run as the child; reads a :class:`Job`, writes :class:`Message` lines
@@ -54,17 +59,39 @@ def analyse(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # drgn would look for debugging information over the network.
-        env={**os.environ, "DEBUGINFOD_URLS": ""},
+        env=_environment(),
         start_new_session=True,
     )
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError), child.stdin:
+        child.stdin.write(msgspec.json.encode(job))
+    reports = _reports(child, path, deadline, limits)
+    weakref.finalize(reports, _kill, child)  # a generator that nobody starts has no end
+    return reports
+
+
+def _environment() -> dict[str, str]:
+    """drgn would look for debugging information over the network, and load its command line."""
+    disabled = (os.environ.get("DRGN_DISABLE_PLUGINS", ""), *_PLUGINS)
+    return {
+        **os.environ,
+        "DEBUGINFOD_URLS": "",
+        "DRGN_DISABLE_PLUGINS": "*" if "*" in disabled else ",".join(filter(None, disabled)),
+    }
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _reports(
+    child: subprocess.Popen[bytes], path: Path, deadline: float, limits: Limits
+) -> Generator[Report, None, None]:
     last: Report | None = None
     stderr = bytearray()
     finished = False
     try:
-        assert child.stdin is not None
-        child.stdin.write(msgspec.json.encode(job))
-        child.stdin.close()
         for line in _lines(child, deadline, stderr):
             message = msgspec.json.decode(line, type=Message)
             if message.failure is not None:
@@ -81,8 +108,8 @@ def analyse(
                 finished = True
     finally:
         timed_out = time.monotonic() >= deadline
-        if child.poll() is None and not finished:
-            os.killpg(child.pid, signal.SIGKILL)
+        if not finished:
+            _kill(child)
         child.wait()
         for stream in (child.stdout, child.stderr):
             if stream is not None:
