@@ -14,6 +14,7 @@ class Line:
     :param time: seconds since boot (printk's own stamp), None if there is none
     :param caller: ``T123`` (a task) or ``C0`` (a CPU) with CONFIG_PRINTK_CALLER
     :param stamp: wall-clock time as the console server, syslog or ``dmesg -T`` wrote it
+    :param host: as syslog or netconsole's receiver names who said it
     :param torn: another message was printed into the middle of this one
     """
 
@@ -23,3 +24,4 @@ class Line:
     caller: str | None = None
     stamp: str | None = None
     torn: bool = False
+    host: str | None = None

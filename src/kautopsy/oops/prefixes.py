@@ -18,7 +18,8 @@ class Form:
     """One thing that stands before a message.
 
     ``pattern`` matches at the start of what is left of the line; its named groups are ``time``,
-    ``caller`` and ``stamp`` of :class:`~kautopsy.oops.lines.Line`.
+    ``caller``, ``stamp`` and ``host`` (also ``sender``, ``address``) of
+    :class:`~kautopsy.oops.lines.Line`.
     """
 
     name: str
@@ -53,10 +54,10 @@ FORMS: tuple[Form, ...] = tuple(
         ("dmesg -x", r"(?:kern|user|daemon|syslog) *: *\w+ *: "),
         (
             "host and kernel tag",
-            rf"(?:{_HOST} )?(?:kernel|klogd|vmunix)(?:\[\d+\])?: (?:: )?|{_HOST} (?=<\d+>"
-            r"|\[ *\d+\.\d)"
+            rf"(?:(?P<host>{_HOST}) )?(?:kernel|klogd|vmunix)(?:\[\d+\])?: (?:: )?"
+            rf"|(?P<sender>{_HOST}) (?=<\d+>|\[ *\d+\.\d)"
             # netconsole sends the rest of a line in datagrams of their own, under the sender's name
-            r"|\d{1,3}(?:\.\d{1,3}){3} ",
+            r"|(?P<address>\d{1,3}(?:\.\d{1,3}){3}) ",
         ),
         # what the console showed when the kernel wrote into it: `syzkaller login: [   23.8`
         ("login prompt", r"[\w.@:~/-]{0,64} ?(?:login|[Pp]assword): ?(?=\[ *\d|<\d)"),
@@ -112,6 +113,7 @@ def clean(raw: str, number: int) -> list[Line]:
                 line.caller,
                 line.stamp,
                 True,
+                line.host,
             )
             return [head, *clean(line.text[inside.start() :], number)]
     return [line]
@@ -130,6 +132,7 @@ def _clean(raw: str, number: int) -> Line:
     time: float | None = None
     caller: str | None = None
     stamp: str | None = None
+    host: str | None = None
     position = 0
     for form in FORMS:
         match = form.pattern.match(raw, position)
@@ -143,7 +146,8 @@ def _clean(raw: str, number: int) -> Line:
             time = int(groups["micros"]) / 1e6
         caller = groups.get("caller") or caller
         stamp = groups.get("stamp") or stamp
+        host = groups.get("host") or groups.get("sender") or groups.get("address") or host
     text = raw[position:]
     if position and raw[position - 1] == "]" and text.startswith(" "):
         text = text[1:]
-    return Line(number, text, time, caller, stamp)
+    return Line(number, text, time, caller, stamp, host=host)

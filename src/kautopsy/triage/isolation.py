@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,27 @@ class Limits:
     memory_bytes: int = 4 << 30
 
 
+class End(StrEnum):
+    """How an analysis that did not come to its end was ended."""
+
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    """It asked for more than it may have, and said so."""
+    SIGNAL = "signal"
+    EXIT = "exit"
+    FAILURE = "failure"
+    """It gave up by itself, with an error of ours."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What ended an analysis early, and in words."""
+
+    end: End
+    words: str
+    signal: int = 0
+
+
 def analyse(
     path: Path,
     *,
@@ -41,6 +63,7 @@ def analyse(
     debuginfo: bool = True,
     limits: Limits | None = None,
     command: Sequence[str] = CHILD,
+    on_early_end: Callable[[Ended], None] | None = None,
 ) -> Generator[Report, None, None]:
     """Ever fuller reports on ``path``; the last is all there is.
 
@@ -49,6 +72,7 @@ def analyse(
     ``symbols.notes`` that says how the analysis ended.
 
     :param command: what to run as the child; reads a :class:`Job`, writes :class:`Message` lines
+    :param on_early_end: called with how the analysis ended, if it did not come to its end
     :raises KautopsyError: what the analysis itself raised; or it died before its first report
     """
     limits = limits or Limits()
@@ -96,6 +120,9 @@ def _reports(
             message = msgspec.json.decode(line, type=Message)
             if message.failure is not None:
                 error = message.failure.error()
+                if on_early_end is not None:
+                    early = End.MEMORY if error.slug == "out-of-memory" else End.FAILURE
+                    on_early_end(Ended(early, str(error)))
                 if last is None:
                     raise error
                 yield _with_note(last, f"the analysis ended early: {error}")
@@ -116,10 +143,12 @@ def _reports(
                 stream.close()
     if finished:
         return
-    reason = _how_it_died(child.returncode, timed_out, limits, bytes(stderr))
+    ended = _how_it_died(child.returncode, timed_out, limits, bytes(stderr))
+    if on_early_end is not None:
+        on_early_end(ended)
     if last is None:
-        raise UnreadableError(reason, thing=str(path), slug="analysis-died")
-    yield _with_note(last, f"the analysis ended early: {reason}")
+        raise UnreadableError(ended.words, thing=str(path), slug="analysis-died")
+    yield _with_note(last, f"the analysis ended early: {ended.words}")
 
 
 def _lines(child: subprocess.Popen[bytes], deadline: float, stderr: bytearray) -> Iterator[bytes]:
@@ -145,14 +174,14 @@ def _lines(child: subprocess.Popen[bytes], deadline: float, stderr: bytearray) -
                     yield from lines
 
 
-def _how_it_died(code: int, timed_out: bool, limits: Limits, stderr: bytes) -> str:
+def _how_it_died(code: int, timed_out: bool, limits: Limits, stderr: bytes) -> Ended:
     if timed_out:
-        return f"the analysis took longer than its {limits.seconds:.0f} s"
+        return Ended(End.TIMEOUT, f"the analysis took longer than its {limits.seconds:.0f} s")
     if code < 0:
         name = signal.Signals(-code).name
-        return f"the analysis process was killed by {name}"
+        return Ended(End.SIGNAL, f"the analysis process was killed by {name}", -code)
     last_line = stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
-    return f"the analysis process exited with {code}: {last_line}"
+    return Ended(End.EXIT, f"the analysis process exited with {code}: {last_line}")
 
 
 def _with_note(report: Report, note: str) -> Report:

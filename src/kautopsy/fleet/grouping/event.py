@@ -34,7 +34,7 @@ def event_key(sighting: Sighting, exact: str) -> str:
     elif sighting.at is not None:
         parts.append(f"at {sighting.at:.0f}")
     else:
-        parts.append(f"source {sighting.source_id} number {sighting.ordinal}")
+        parts.append(f"stream {sighting.stream} number {sighting.ordinal}")
     if not sighting.host or crash.uptime_seconds is None:
         task = crash.task
         parts.append(f"{crash.release} {crash.cpu} {task.pid if task else ''}")

@@ -32,6 +32,8 @@ EXEMPLARS = 5
 """The first crashes of a group, which retention keeps in full."""
 SAME_DEATH = 120.0
 """Seconds: a machine does not die twice in as many. Dumping and booting take longer."""
+BETWEEN_STAMPS = 5.0
+"""Seconds between the first line of a console's report and a dump's own clock."""
 
 
 @dataclass
@@ -81,33 +83,44 @@ def _only_new(connection: Connection, sightings: Sequence[Sighting]) -> list[_Ne
     known = ids(connection, schema.crash, "event", found)
     new = [one for event, one in found.items() if event not in known]
     told = _deaths_told(connection, {one.sighting.host for one in new if one.sighting.host})
-    return [one for one in new if not _is_told(one.sighting, told.get(one.sighting.host, ()))]
+    return [one for one in new if not _is_told(one, told.get(one.sighting.host, ()))]
 
 
-def _deaths_told(connection: Connection, hosts: set[str]) -> dict[str, list[float]]:
+_Death = tuple[float, float | None, str]
+"""When, how long after boot, and the exact key."""
+
+
+def _deaths_told(connection: Connection, hosts: set[str]) -> dict[str, list[_Death]]:
     """When hosts died, by their dumps: the console's text of those deaths is no other crash."""
     crash, host = schema.crash, schema.host
-    told: dict[str, list[float]] = {}
+    told: dict[str, list[_Death]] = {}
     names = sorted(hosts)
     for start in range(0, len(names), 500):
         rows = connection.execute(
-            select(host.c.name, crash.c.at)
+            select(host.c.name, crash.c.at, crash.c.uptime, crash.c.exact)
             .join(host, crash.c.host_id == host.c.id)
             .where(host.c.name.in_(names[start : start + 500]))
             .where(crash.c.origin != "log", crash.c.fatal, crash.c.at_known)
         )
-        for name, at in rows:
-            told.setdefault(name, []).append(at)
+        for name, *death in rows:
+            told.setdefault(name, []).append((death[0], death[1], death[2]))
     return told
 
 
-def _is_told(sighting: Sighting, deaths: Sequence[float]) -> bool:
-    return (
-        sighting.origin == "log"
-        and sighting.fatal
-        and sighting.at is not None
-        and any(abs(sighting.at - death) <= SAME_DEATH for death in deaths)
-    )
+def _is_told(one: _New, deaths: Sequence[_Death]) -> bool:
+    sighting = one.sighting
+    if sighting.origin != "log" or not sighting.fatal:
+        return False
+    up = sighting.uptime
+    for at, death_up, exact in deaths:
+        if sighting.at is not None:
+            if abs(sighting.at - at) <= SAME_DEATH:
+                return True
+        elif exact == one.exact and None not in (up, death_up):
+            assert up is not None and death_up is not None
+            if abs(up - death_up) <= BETWEEN_STAMPS:
+                return True
+    return False
 
 
 def _hosts_and_builds(connection: Connection, crashes: Sequence[_New]) -> None:
@@ -224,7 +237,7 @@ def _row(one: _New, now: float, *, exemplar: bool) -> dict[str, Any]:
         "function": (frame.function or "") if frame is not None else "",
         "module": (frame.module or "") if frame is not None else "",
         "comm": crash.task.comm if crash.task is not None else "",
-        "uptime": crash.uptime_seconds,
+        "uptime": sighting.uptime,
         "exact": one.exact,
         "exemplar": exemplar,
         "document": pack(crash),

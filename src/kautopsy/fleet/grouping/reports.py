@@ -15,14 +15,14 @@ from kautopsy.fleet import schema
 from kautopsy.fleet.database import pack
 from kautopsy.fleet.grouping.counting import count_crashes
 from kautopsy.fleet.grouping.event import event_key, exact_key
-from kautopsy.fleet.grouping.record import SAME_DEATH, record
+from kautopsy.fleet.grouping.machines import see_builds
+from kautopsy.fleet.grouping.record import BETWEEN_STAMPS, SAME_DEATH, record
 from kautopsy.fleet.grouping.sighting import Sighting
 from kautopsy.fleet.grouping.signatures import find_signatures, new_signature, signature_key
 from kautopsy.fleet.upsert import ids, insert_one
 from kautopsy.model.report import Report
 
 _BETTER = ("log", "report", "dump")
-_BETWEEN_STAMPS = 2.0
 
 
 def record_report(
@@ -54,10 +54,10 @@ def told_before(connection: Connection, sighting: Sighting, exact: str) -> int |
     ways = []
     if sighting.at is not None:
         ways.append(crash.c.at_known & (func.abs(crash.c.at - sighting.at) <= SAME_DEATH))
-    up = sighting.crash.uptime_seconds
+    up = sighting.uptime
     if up is not None:
         # Neither may know the time of day: one boot's clock, and the same stack, must do.
-        near = func.abs(crash.c.uptime - up) <= _BETWEEN_STAMPS
+        near = func.abs(crash.c.uptime - up) <= BETWEEN_STAMPS
         same = near & (crash.c.exact == exact)
         ways.append(same if sighting.at is None else same & ~crash.c.at_known)
     if not ways:
@@ -93,6 +93,10 @@ def _improve(
     }
     if sighting.at is not None:
         values |= {"at": sighting.at, "at_known": True}
+    build = (crash.release or "", sighting.build_id, sighting.arch)
+    builds = see_builds(connection, {build})
+    if build in builds:
+        values["build_id"] = builds[build]
     connection.execute(update(table).where(table.c.id == crash_id).values(**values))
     key = signature_key(exact, sighting.report)
     taken_apart = connection.scalar(
@@ -109,7 +113,7 @@ def _improve(
     )
     if signature_id != old.signature_id:
         move(connection, [crash_id], signature_id, group_id)
-    elif sighting.at is not None and sighting.at != old.at:
+    else:
         recount(connection, {group_id})
 
 

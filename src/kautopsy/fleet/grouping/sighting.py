@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Kind
@@ -61,9 +61,9 @@ class Sighting:
     :param at: seconds since 1970; None where nothing tells
     :param fallback_at: when the file was written or came in
     :param origin: ``dump``, ``report`` or ``log``
-    :param ordinal: how many reports like it stood before it in its source, where it has no stamp
+    :param stream: names its log, where nothing tells when it happened (the log may grow)
+    :param ordinal: how many reports like it stood before it there
     :param report: the whole report, from a dump or from a host's own kautopsy
-    :param report_source: the source that the report was made from, if another than ``source_id``
     """
 
     crash: Crash
@@ -75,8 +75,18 @@ class Sighting:
     build_id: str = ""
     arch: str = ""
     machine: Machine = Machine()
+    stream: str = ""
     ordinal: int = 0
     report: Report | None = None
+
+    @property
+    def uptime(self) -> float | None:
+        """Seconds since boot: of the report's own stamp, or of the dump."""
+        if self.crash.uptime_seconds is not None:
+            return self.crash.uptime_seconds
+        system = self.report.system if self.report is not None else None
+        up = system.uptime_seconds if system is not None else None
+        return None if isinstance(up, Unreadable) else up
 
     @property
     def fatal(self) -> bool:
@@ -95,11 +105,16 @@ def is_fatal(crash: Crash) -> bool:
 
 def machine_of(crash: Crash) -> Machine:
     """What the text of a crash tells of its machine."""
-    match = _HARDWARE.match(crash.hardware or "")
+    livepatches = tuple(name for name in crash.modules if _LIVEPATCH.match(name))
+    return replace(hardware_of(crash.hardware), livepatches=livepatches)
+
+
+def hardware_of(words: str | None) -> Machine:
+    """Model and firmware, of the kernel's "Hardware name"."""
+    match = _HARDWARE.match(words or "")
     return Machine(
         model=(match["model"] or "").strip() if match else "",
         firmware=(match["firmware"] or "").strip() if match else "",
-        livepatches=tuple(name for name in crash.modules if _LIVEPATCH.match(name)),
     )
 
 
