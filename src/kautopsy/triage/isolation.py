@@ -89,7 +89,7 @@ def analyse(
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError), child.stdin:
         child.stdin.write(msgspec.json.encode(job))
-    reports = _reports(child, path, deadline, limits)
+    reports = _reports(child, path, deadline, limits, on_early_end)
     weakref.finalize(reports, _kill, child)  # a generator that nobody starts has no end
     return reports
 
@@ -110,7 +110,11 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def _reports(
-    child: subprocess.Popen[bytes], path: Path, deadline: float, limits: Limits
+    child: subprocess.Popen[bytes],
+    path: Path,
+    deadline: float,
+    limits: Limits,
+    on_early_end: Callable[[Ended], None] | None,
 ) -> Generator[Report, None, None]:
     last: Report | None = None
     stderr = bytearray()
