@@ -9,6 +9,7 @@ operand, and a chance hit on one given 64-bit address is rare enough.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable
 
@@ -25,6 +26,24 @@ class Code:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._seen: dict[int, frozenset[int]] = {}
+        self._texts: dict[int, bytes] = {}
+        self._patterns: dict[int, re.Pattern[bytes]] = {}
+
+    def _text(self, address: int) -> bytes:
+        """The bytes of the function around ``address``; as much as can be read, at most 32 KiB."""
+        try:
+            symbol = self._program.symbol(address)
+        except LookupError:
+            return b""
+        known = self._texts.get(symbol.address)
+        if known is None:
+            size = min(symbol.size or _end_of(self._program, symbol.address), _MAX_FUNCTION)
+            try:
+                known = self._program.read(symbol.address, size)
+            except READ_ERRORS:
+                known = b""
+            self._texts[symbol.address] = known
+        return known
 
     def operands(self, address: int) -> frozenset[int]:
         """Kernel addresses that the function around ``address`` may refer to (x86-64)."""
@@ -34,16 +53,11 @@ class Code:
             return frozenset()
         known = self._seen.get(symbol.address)
         if known is None:
-            size = symbol.size or _end_of(self._program, symbol.address)
-            known = frozenset(self._operands(symbol.address, min(size, _MAX_FUNCTION)))
+            known = frozenset(self._operands(symbol.address, self._text(address)))
             self._seen[symbol.address] = known
         return known
 
-    def _operands(self, start: int, size: int) -> Iterable[int]:
-        try:
-            raw = self._program.read(start, size)
-        except READ_ERRORS:
-            return
+    def _operands(self, start: int, raw: bytes) -> Iterable[int]:
         for at in range(len(raw) - 3):
             (value,) = struct.unpack_from("<i", raw, at)
             if value < 0:
@@ -54,6 +68,23 @@ class Code:
             for immediate in (0, 1, 4):
                 if target + immediate >= 0xFFFF_FFFF_8000_0000:
                     yield target + immediate
+
+    def names_member(self, address: int, start: int, member: int) -> bool:
+        """Whether the function around ``address`` takes the address of ``member``.
+
+        By its own address, or as an offset into the object at ``start``: ``lea 0x48(%rbx),%rdi``,
+        ``add $0x48,%rdi``, or the ``movb $0,0x48(%rbx)`` of an inlined spin_unlock(). What is first
+        in its object has no offset to tell it by.
+        """
+        if member in self.operands(address):
+            return True
+        offset = member - start
+        if not 0 < offset < 1 << 20:
+            return False
+        pattern = self._patterns.get(offset)
+        if pattern is None:
+            pattern = self._patterns[offset] = _takes_address(offset)
+        return pattern.search(self._text(address)) is not None
 
     def refers_to(self, address: int, low: int, high: int) -> bool:
         """Whether the function around ``address`` refers to memory in ``[low, high)``.
@@ -73,6 +104,28 @@ class Code:
                 except READ_ERRORS:
                     continue
         return False
+
+
+def _takes_address(offset: int) -> re.Pattern[bytes]:
+    """x86-64 instructions that compute, or write a byte to, a register plus ``offset``."""
+    if offset < 0x80:
+        tail = re.escape(struct.pack("<B", offset))
+        forms: tuple[bytes, ...] = (
+            rb"\x8d[\x40-\x43\x45-\x4b\x4d-\x53\x55-\x5b\x5d-\x63\x65-\x6b\x6d-\x73\x75-\x7b\x7d-\x7f]",
+            rb"\x8d[\x44\x4c\x54\x5c\x64\x6c\x74\x7c].",
+            rb"\x83[\xc0-\xc7]",
+            rb"\xc6[\x40-\x43\x45-\x47]",
+        )
+    else:
+        tail = re.escape(struct.pack("<I", offset))
+        forms = (
+            rb"\x8d[\x80-\xbf]",
+            rb"\x8d[\x84\x8c\x94\x9c\xa4\xac\xb4\xbc].",
+            rb"\x81[\xc0-\xc7]",
+            rb"\x48\x05",
+            rb"\xc6[\x80-\x87]",
+        )
+    return re.compile(b"(?:" + b"|".join(forms) + b")" + tail, re.DOTALL)
 
 
 def _end_of(program: Program, address: int) -> int:

@@ -3,13 +3,18 @@
 Owners are read where the lock keeps one (mutex, rt_mutex, write-locked rwsem; semaphores since
 v6.16 remember ``last_holder``) and inferred where it does not, always with a certainty:
 
-* a reader-owned rwsem keeps its *last* reader (``RWSEM_READER_OWNED``, since v4.20);
-* ``flush_work()`` waits for a completion that a barrier behind the work carries: the worker that
-  runs the work owes it (kernel/workqueue.c, ``struct wq_barrier``);
-* ``kthread_stop()`` waits for the thread (``struct kthread.exited``), vfork() for the child
-  (``task_struct.vfork_done``);
+* a reader-owned rwsem keeps its *last* reader (``RWSEM_READER_OWNED``, since v4.20), which may have
+  left long ago;
+* a completion that is a debt of a known task (:mod:`kautopsy.kernel.debts`);
+* readers that queue for a per-CPU rwsem wait for its pending writer
+  (``percpu_rw_semaphore.writer``);
 * else whoever is inside a function that works on the lock (:mod:`kautopsy.kernel.code`) or has its
   address on the stack, and does not wait for it, is a candidate.
+
+An owner field may lie: a task that ended without giving its mutex back leaves the address of its
+``task_struct``, which the next task to be born may get. Whoever was born after the first in the
+queue went to sleep cannot have taken the lock: to give it to anybody, its holder would have had to
+wake that first one (kernel/locking/mutex.c, ``__mutex_unlock_slowpath``).
 """
 
 from __future__ import annotations
@@ -17,31 +22,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
 
-import msgspec
 from drgn import Object, Program, StackFrame
-from drgn.helpers.linux.kthread import to_kthread
-from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.slab import slab_object_info
+from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kautopsy.kernel.code import Code
-from kautopsy.kernel.reading import READ_ERRORS, text
-from kautopsy.kernel.table import Column, table
+from kautopsy.kernel.debts import debts
+from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.waits import LockKind, Stacks, Wait, find_waits
+from kautopsy.model.base import Unreadable
 
 CERTAIN = 1.0
 LAST_READER = 0.7
 LAST_HOLDER = 0.75
 REFERS = 0.6
 
-VFORK = "the vfork child"
+ITSELF = 0.6
 
 _FLAGS = 0x7
 _EXTENT = 64
 _MUTEX_PICKUP = 0x4
 _WRITER_LOCKED = 1
 _READER_SHIFT = 8
+_CLOCKS_DIFFER = 1_000_000_000
+"""task_struct.start_time and sched_info.last_arrival are of two clocks (ns)."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,41 @@ class Locks:
     @cached_property
     def waits(self) -> tuple[Wait, ...]:
         """Every wait in a queue of a sleeping lock or a completion; wait queues left out."""
-        return tuple(
-            wait for wait in find_waits(self.stacks) if wait.kind is not LockKind.WAIT_QUEUE
-        )
+        return tuple(wait for wait in self._all if wait.kind is not LockKind.WAIT_QUEUE)
+
+    @cached_property
+    def _all(self) -> tuple[Wait, ...]:
+        return tuple(find_waits(self.stacks))
+
+    @cached_property
+    def _queues(self) -> dict[int, set[int]]:
+        """Tasks that wait for each lock, whichever of its queues they are in."""
+        queues: dict[int, set[int]] = {}
+        for wait in self._all:
+            if wait.lock is not None:
+                queues.setdefault(wait.lock, set()).update((wait.task, *wait.queue))
+        return queues
+
+    @cached_property
+    def event_edges(self) -> tuple[Edge, ...]:
+        """Who may have to wake the tasks that sleep uninterruptibly in plain wait queues.
+
+        Guesses, for those tasks only that hold what one of the candidates waits for: what is left
+        is a circle of two or more.
+        """
+        held: dict[int, set[int]] = {}
+        for edge in self.edges:
+            held.setdefault(edge.owner.task, set()).add(edge.wait.task)
+        found = []
+        for wait in self._all:
+            if wait.kind is not LockKind.WAIT_QUEUE or wait.lock is None or wait.state != "D":
+                continue
+            behind = held.get(wait.task, set())
+            if behind:
+                for owner in self.candidates(wait.lock, set(wait.queue)):
+                    if owner.task in behind:
+                        found.append(Edge(wait, owner))
+        return tuple(found)
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
@@ -149,7 +186,7 @@ class Locks:
             raw = int(Object(self.program, "struct mutex", address=wait.lock).owner.counter)
             owner = raw & ~_FLAGS & 0xFFFF_FFFF_FFFF_FFFF
             # Handed over to a waiter that has not woken up yet: nobody is stuck on it.
-            if not raw & _MUTEX_PICKUP and self._task(owner):
+            if not raw & _MUTEX_PICKUP and self._task(owner) and self._is_older_than(owner, wait):
                 yield Owner(owner, CERTAIN, "mutex.owner")
         elif wait.kind is LockKind.RT_MUTEX:
             yield from self._rt_owner(wait.lock)
@@ -158,11 +195,40 @@ class Locks:
         elif wait.kind is LockKind.SEMAPHORE:
             yield from self._semaphore_owner(wait)
         elif wait.kind is LockKind.COMPLETION:
-            owed = tuple(self._completion_owner(wait.lock))
-            yield from owed or self.candidates(wait.lock, set(wait.queue))
+            owed = [(task, how) for done, task, how in self._debts if done == wait.lock]
+            for task, how in owed:
+                yield Owner(task, CERTAIN, how)
+            if not owed:
+                yield from self.candidates(wait.lock, set(wait.queue))
+        elif wait.kind is LockKind.PERCPU_RWSEM:
+            yield from self._percpu_owner(wait)
+        elif wait.kind in (LockKind.PAGE, LockKind.BIT):
+            yield from self.candidates(wait.lock, set(wait.queue))
+
+    @cached_property
+    def _debts(self) -> tuple[tuple[int, int, str], ...]:
+        return tuple(debts(self.stacks))
+
+    @cached_property
+    def _monotonic(self) -> int | Unreadable:
+        return readable(lambda: int(ktime_get_coarse_ns(self.program)))
+
+    def _is_older_than(self, owner: int, wait: Wait) -> bool:
+        """Whether ``owner`` existed when the first in the queue of ``wait`` went to sleep."""
+        sleeper = self.stacks.sleepers.get(owner)
+        task = sleeper.task if sleeper is not None else self.stacks.running.get(owner)
+        born = readable(lambda: int(task.start_time)) if task is not None else Unreadable("")
+        if isinstance(born, Unreadable) or isinstance(self._monotonic, Unreadable):
+            return True
+        asleep = [self.stacks.sleepers[one] for one in wait.queue if one in self.stacks.sleepers]
+        slept = max((one.age for one in asleep if one.state != "R"), default=wait.age)
+        return self._monotonic - born + _CLOCKS_DIFFER + slept // 1000 >= slept
 
     def dead_owner(self, wait: Wait) -> int | None:
-        """What the owner field of a mutex or rwsem says if that is no living task, else None."""
+        """What the owner field of a mutex or rwsem says if that is not who took it, else None.
+
+        It is no living task, or one that was born in the place of a dead one.
+        """
         kinds = {LockKind.MUTEX: "struct mutex", LockKind.RWSEM: "struct rw_semaphore"}
         if wait.lock is None or wait.kind not in kinds:
             return None
@@ -171,7 +237,9 @@ class Locks:
             owner = int(lock.owner.counter) & ~_FLAGS & 0xFFFF_FFFF_FFFF_FFFF
         except READ_ERRORS:
             return None
-        return owner if owner and not self._task(owner) else None
+        if not owner or (self._task(owner) and self._is_older_than(owner, wait)):
+            return None
+        return owner
 
     def _rt_owner(self, lock: int) -> Iterator[Owner]:
         try:
@@ -190,7 +258,7 @@ class Locks:
         count = int(lock.count.counter)
         owner = int(lock.owner.counter) & ~_FLAGS & 0xFFFF_FFFF_FFFF_FFFF
         if count & _WRITER_LOCKED:
-            if self._task(owner):
+            if self._task(owner) and self._is_older_than(owner, wait):
                 yield Owner(owner, CERTAIN, "rw_semaphore.owner")
             return
         readers = count >> _READER_SHIFT
@@ -200,9 +268,19 @@ class Locks:
         if last:
             yield Owner(last, LAST_READER, f"last of {readers} readers")
         if not last or readers > 1:
-            for one in self.candidates(wait.lock, set(wait.queue)):
-                if one.task != last:
-                    yield one
+            others = list(self.candidates(wait.lock, set(wait.queue)))
+            yield from (one for one in others if one.task != last)
+            if not others and owner == wait.task and wait.mode == "write":
+                yield Owner(owner, ITSELF, "itself the last reader, and no other is to be seen")
+
+    def _percpu_owner(self, wait: Wait) -> Iterator[Owner]:
+        assert wait.lock is not None
+        sem = Object(self.program, "struct percpu_rw_semaphore", address=wait.lock)
+        writer = int(sem.writer.task)
+        if writer != wait.task and self._task(writer):
+            yield Owner(writer, CERTAIN, "percpu_rw_semaphore.writer, which waits for readers")
+            return
+        yield from self.candidates(wait.lock, set(wait.queue))
 
     def _semaphore_owner(self, wait: Wait) -> Iterator[Owner]:
         assert wait.lock is not None
@@ -219,92 +297,88 @@ class Locks:
             return
         yield from self.candidates(wait.lock, set(wait.queue))
 
-    def _completion_owner(self, completion: int) -> Iterator[Owner]:
-        for address, owner, how in self._debts:
-            if address == completion:
-                yield Owner(owner, CERTAIN, how)
-
-    @cached_property
-    def _debts(self) -> tuple[tuple[int, int, str], ...]:
-        """Completions that a known task owes: (completion, task, how it is known)."""
-        debts: list[tuple[int, int, str]] = []
-        tasks = [(s.address, s.task) for s in self.stacks.sleepers.values()]
-        for address, task in (*tasks, *self.stacks.running.items()):
-            try:
-                if vfork := int(task.vfork_done):
-                    debts.append((vfork, address, VFORK))
-            except READ_ERRORS:
-                pass
-            try:
-                flags = int(task.flags)
-                if not flags & 0x0020_0000:  # PF_KTHREAD
-                    continue
-                kthread = to_kthread(task)
-                debts.append((int(kthread.exited.address_of_()), address, "the thread to stop"))
-                if flags & 0x20:  # PF_WQ_WORKER
-                    debts.extend(self._barriers(address, task))
-            except READ_ERRORS:
-                continue
-        return tuple(debts)
-
-    def _barriers(self, address: int, task: Object) -> Iterator[tuple[int, int, str]]:
-        worker = Object(self.program, "struct worker *", int(to_kthread(task).data))
-        if not worker.current_func:
-            return
-        barrier = self.program.type("struct wq_barrier")
-        for work in list_for_each_entry(
-            "struct work_struct", worker.scheduled.address_of_(), "entry"
-        ):
-            if "wq_barrier_func" in self.stacks.names(int(work.func) + 1):
-                found = Object(self.program, barrier, address=int(work))
-                yield int(found.done.address_of_()), address, "the worker that runs the work"
-
     def candidates(self, lock: int, waiting: set[int]) -> Iterator[Owner]:
-        """Tasks that are inside code that works on ``lock`` and do not wait for it."""
+        """Tasks that are inside code that works on ``lock`` and do not wait for it.
+
+        Where an object has several locks, those count whose code says which one of them it means.
+        """
         low, high = self.extent(lock)
-        found: list[int] = []
+        waiting = waiting | self._queues.get(lock, set())
+        found: list[tuple[int, bool]] = []
         for sleeper in self.stacks.sleepers.values():
             if sleeper.address in waiting or sleeper.state not in ("D", "S", "R"):
                 continue
-            if self._works_on(sleeper.words, low, high):
-                found.append(sleeper.address)
+            works = self._works_on(sleeper.words, lock, low, high)
+            if works is not None:
+                found.append((sleeper.address, works))
         for address in self.stacks.running:
-            if address not in waiting and self._running_works_on(address, low, high):
-                found.append(address)
-        for task in found:
-            yield Owner(task, REFERS if len(found) == 1 else REFERS / len(found), "works on it")
+            if address not in waiting:
+                works = self._running_works_on(address, lock, low, high)
+                if works is not None:
+                    found.append((address, works))
+        exact = [task for task, names_it in found if names_it]
+        tasks = exact or [task for task, _ in found]
+        for task in tasks:
+            yield Owner(task, REFERS if len(tasks) == 1 else REFERS / len(tasks), "works on it")
 
-    def _works_on(self, words: tuple[int, ...], low: int, high: int) -> bool:
+    def works_on(self, task: int, lock: int) -> bool:
+        """Whether anything on the stack of ``task`` has to do with ``lock``."""
+        low, high = self.extent(lock)
+        sleeper = self.stacks.sleepers.get(task)
+        if sleeper is None:
+            return self._running_works_on(task, lock, low, high) is not None
+        return not sleeper.words or self._works_on(sleeper.words, lock, low, high) is not None
+
+    def _works_on(self, words: tuple[int, ...], lock: int, low: int, high: int) -> bool | None:
+        """None if not; else whether it names this very lock of the object ``[low, high)``."""
+        pointed = False
         functions = set()
         for word in words:
-            if low <= word < high:
+            if word == lock:
                 return True
-            if self.stacks.names(word):
+            if low <= word < high:
+                pointed = True
+            elif self.stacks.names(word):
                 functions.add(word - 1)
-        return any(self.code.refers_to(function, low, high) for function in functions)
+        return self._code_works_on(functions, lock, low, high, pointed)
 
-    def _running_works_on(self, address: int, low: int, high: int) -> bool:
+    def _code_works_on(
+        self, functions: Iterable[int], lock: int, low: int, high: int, pointed: bool
+    ) -> bool | None:
+        refers = pointed
+        for function in functions:
+            if pointed or self.code.refers_to(function, low, high):
+                refers = True
+                if self.code.names_member(function, low, lock):
+                    return True
+        return False if refers else None
+
+    def _running_works_on(self, task: int, lock: int, low: int, high: int) -> bool | None:
         try:
-            return self._frames_work_on(
-                self.program.stack_trace(self.stacks.running[address]), low, high
-            )
+            trace = self.program.stack_trace(self.stacks.running[task])
+            return self._frames_work_on(trace, lock, low, high)
         except READ_ERRORS:
-            return False
+            return None
 
-    def _frames_work_on(self, frames: Iterable[StackFrame], low: int, high: int) -> bool:
+    def _frames_work_on(
+        self, frames: Iterable[StackFrame], lock: int, low: int, high: int
+    ) -> bool | None:
+        pointed = False
+        functions = []
         for frame in frames:
             if not frame.pc >> 63:
                 break
-            if any(low <= value < high for value in frame.registers().values()):
+            values = frame.registers().values()
+            if lock in values:
                 return True
-            if self.code.refers_to(frame.pc - 1, low, high):
-                return True
-        return False
+            pointed |= any(low <= value < high for value in values)
+            functions.append(frame.pc - 1)
+        return self._code_works_on(functions, lock, low, high, pointed)
 
     def is_worked_on_in(self, lock: int, frames: Iterable[StackFrame]) -> bool:
         """Whether the code of ``frames`` works on ``lock``, or has its address in a register."""
         try:
-            return self._frames_work_on(frames, *self.extent(lock))
+            return self._frames_work_on(frames, lock, *self.extent(lock)) is not None
         except READ_ERRORS:
             return False
 
@@ -337,45 +411,6 @@ def cycles(edges: tuple[Edge, ...]) -> list[tuple[Edge, ...]]:
     return sorted(found.values(), key=len)
 
 
-class LockRow(msgspec.Struct, frozen=True):
-    """One lock that somebody waits for."""
-
-    kind: Annotated[str, Column("mutex, rwsem, semaphore, rt_mutex, completion")]
-    address: Annotated[int, Column("of the lock", unit="address")]
-    name: Annotated[str, Column("its symbol, or the slab cache it lies in")]
-    owner: Annotated[int | None, Column("pid of who holds it or owes it")]
-    owner_comm: Annotated[str, Column("name of the owner")]
-    certainty: Annotated[float, Column("1 read from the lock, less where inferred")]
-    how: Annotated[str, Column("how the owner is known")]
-    waiters: Annotated[int, Column("tasks in its queue")]
-    oldest: Annotated[int, Column("longest wait, since the waiter last ran", unit="ns")]
-
-
-@table
-def locks(program: Program) -> Iterator[LockRow]:
-    """Sleeping locks and completions that somebody waits for, with their owners."""
-    graph = Locks(program)
-    seen: dict[tuple[str, int], list[Wait]] = {}
-    for wait in graph.waits:
-        if wait.lock is not None:
-            seen.setdefault((wait.kind.value, wait.lock), []).append(wait)
-    owners = {(edge.wait.kind.value, edge.wait.lock): edge.owner for edge in graph.edges}
-    for (kind, lock), waiting in seen.items():
-        owner = owners.get((kind, lock))
-        pid, comm = (None, "") if owner is None else who(graph.stacks, owner.task)
-        yield LockRow(
-            kind,
-            lock,
-            graph.name_of(lock),
-            pid,
-            comm,
-            0.0 if owner is None else owner.certainty,
-            "" if owner is None else owner.how,
-            len(waiting),
-            max(wait.age for wait in waiting),
-        )
-
-
 def who(stacks: Stacks, address: int) -> tuple[int, str]:
     """Pid and name of the task at ``address``."""
     sleeper = stacks.sleepers.get(address)
@@ -383,34 +418,3 @@ def who(stacks: Stacks, address: int) -> tuple[int, str]:
         return sleeper.pid, sleeper.comm
     task = stacks.running[address]
     return int(task.pid), text(task.comm.string_())
-
-
-class WaitsForRow(msgspec.Struct, frozen=True):
-    """One edge of the waits-for graph."""
-
-    waiter: Annotated[int, Column("pid")]
-    waiter_comm: Annotated[str, Column("name of the waiter")]
-    owner: Annotated[int, Column("pid")]
-    owner_comm: Annotated[str, Column("name of the owner")]
-    kind: Annotated[str, Column("of the lock between them")]
-    lock: Annotated[int | None, Column("address of the lock", unit="address")]
-    certainty: Annotated[float, Column("that the owner holds it")]
-    age: Annotated[int, Column("of the wait", unit="ns")]
-
-
-@table
-def waits_for(program: Program) -> Iterator[WaitsForRow]:
-    """The waits-for graph between tasks."""
-    graph = Locks(program)
-    for edge in graph.edges:
-        owner, owner_comm = who(graph.stacks, edge.owner.task)
-        yield WaitsForRow(
-            edge.wait.pid,
-            edge.wait.comm,
-            owner,
-            owner_comm,
-            edge.wait.kind.value,
-            edge.wait.lock,
-            edge.owner.certainty,
-            edge.wait.age,
-        )

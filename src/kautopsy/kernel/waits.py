@@ -10,6 +10,12 @@ address marks a candidate; it counts if the list links around it are consistent
 not on the stack of the task it would belong to. Since v7.1 mutex, rwsem and semaphore have no list
 head but a ``first_waiter`` pointer, and the lock is sought among the pointers on the waiter's stack
 and in its saved registers.
+
+A ``wait_queue_entry`` says by its wake function what the wait is about: per-CPU rwsems queue with
+``percpu_rwsem_wake_function``, the lock of a page with ``wake_page_function`` (``struct
+wait_page_queue`` around it names the page), bit locks with ``wake_bit_function`` (``struct
+wait_bit_queue_entry``). The writer of a per-CPU rwsem that waits for readers to leave is in no
+queue but in ``percpu_rw_semaphore.writer``.
 """
 
 from __future__ import annotations
@@ -52,6 +58,9 @@ class LockKind(StrEnum):
     RT_MUTEX = "rt_mutex"
     COMPLETION = "completion"
     SPINLOCK = "spinlock"
+    PERCPU_RWSEM = "percpu_rwsem"
+    PAGE = "page lock"
+    BIT = "bit lock"
     WAIT_QUEUE = "wait queue"
 
 
@@ -71,6 +80,8 @@ _STEMS: tuple[tuple[str, LockKind], ...] = (
 _LOCK_STEMS = tuple(stem for stem, _ in _STEMS)
 _COMPLETION_STEMS = ("wait_for_completion", "__wait_for_common", "wait_for_common")
 _ALL_STEMS = (*_LOCK_STEMS, *_COMPLETION_STEMS, "rt_mutex_", "__rt_mutex_", "rt_spin_lock")
+_WQ_FLAG_CUSTOM = 0x04  # include/linux/wait.h: a reader, in the queue of a per-CPU rwsem
+_PG_LOCKED = 0  # enum pageflags, its first
 
 
 @dataclass(frozen=True)
@@ -235,6 +246,12 @@ class _Layout:
         self.rwsem_type = offset("struct rwsem_waiter", "type")
         self.completion = offset("struct completion", "wait.task_list")
         self.wait_queue = offset("struct wait_queue_head", "head")
+        # Since 7f26482a872c ("locking/percpu-rwsem: Remove the embedded rwsem", v5.7).
+        self.percpu = offset("struct percpu_rw_semaphore", "waiters.head")
+        self.percpu_writer = offset("struct percpu_rw_semaphore", "writer.task")
+        self.page_entry = offset("struct wait_page_queue", "wait")
+        self.page_bit = offset("struct wait_page_queue", "bit_nr")
+        self.bit_entry = offset("struct wait_bit_queue_entry", "wq_entry")
         self.rt_task = offset("struct rt_mutex_waiter", "task")
         self.rt_lock = offset("struct rt_mutex_waiter", "lock")
 
@@ -268,16 +285,19 @@ def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
     for sleeper in stacks.sleepers.values():
         # A stack is a hundred words, a machine has thousands: look for the names first, each of
         # which is looked up once.
-        if not queues and not any(
-            name and name.startswith(_ALL_STEMS)
-            for name in map(stacks.names, sleeper.words[:_NEAR_TOP])
-        ):
+        names = [name for name in map(stacks.names, sleeper.words[:_NEAR_TOP]) if name]
+        # What queues in a wait queue to take a lock does so uninterruptibly.
+        if not (queues or sleeper.state == "D" or any(n.startswith(_ALL_STEMS) for n in names)):
             continue
         for index, word in enumerate(sleeper.words):
             if word == sleeper.address:
                 wait = _at(stacks, layout, sleeper, index)
                 if wait is not None:
                     yield wait
+        if any(name.startswith("percpu_down_write") for name in names):
+            pending = _pending_writer(stacks, layout, sleeper)
+            if pending is not None:
+                yield pending
 
 
 def _at(stacks: Stacks, layout: _Layout, sleeper: Sleeper, index: int) -> Wait | None:
@@ -332,14 +352,12 @@ def _at(stacks: Stacks, layout: _Layout, sleeper: Sleeper, index: int) -> Wait |
             return wait(LockKind.COMPLETION, head - layout.completion, queue, function)
     # wait_queue_entry: flags, private, func, entry.
     if (
-        index + 3 < len(words)
+        1 <= index < len(words) - 3
         and layout.wait_queue is not None
         and stacks.names(words[index + 1] + 1)
         and _linked(program, address + 16, words[index + 2], words[index + 3])
     ):
-        queue, _, head = _ring(stacks, address + 16, -16)
-        lock = None if head is None else head - layout.wait_queue
-        return wait(LockKind.WAIT_QUEUE, lock, queue, sleeps_in(words, stacks.names))
+        return _in_queue(stacks, layout, sleeper, index)
     # rt_mutex_waiter: trees, task, lock.
     if layout.rt_task is not None and layout.rt_lock is not None:
         waiter = address - layout.rt_task
@@ -347,6 +365,70 @@ def _at(stacks: Stacks, layout: _Layout, sleeper: Sleeper, index: int) -> Wait |
             lock = _word(program, waiter + layout.rt_lock)
             function = sleeps_in(words, stacks.names)
             return wait(LockKind.RT_MUTEX, lock, (sleeper.address,), function)
+    return None
+
+
+def _in_queue(stacks: Stacks, layout: _Layout, sleeper: Sleeper, index: int) -> Wait:
+    """The wait of the ``wait_queue_entry`` whose ``private`` is word ``index``."""
+    words, program = sleeper.words, stacks.program
+    entry = sleeper.pointer + 8 * (index - 1)
+    queue, _, head = _ring(stacks, entry + 24, -16)
+    kind, lock, mode = LockKind.WAIT_QUEUE, None, ""
+    if head is not None and layout.wait_queue is not None:
+        lock = head - layout.wait_queue
+    wake = stacks.names(words[index + 1] + 1)
+    if wake == "percpu_rwsem_wake_function" and head is not None and layout.percpu is not None:
+        kind, lock = LockKind.PERCPU_RWSEM, head - layout.percpu
+        mode = "read" if words[index - 1] & _WQ_FLAG_CUSTOM else "write"
+    elif wake == "wake_page_function" and None not in (layout.page_entry, layout.page_bit):
+        assert layout.page_entry is not None and layout.page_bit is not None
+        around = entry - layout.page_entry
+        if program.read_u32(around + layout.page_bit) == _PG_LOCKED:
+            kind, lock = LockKind.PAGE, _word(program, around)
+    elif wake == "wake_bit_function" and layout.bit_entry is not None:
+        kind, lock = LockKind.BIT, _word(program, entry - layout.bit_entry)
+    if kind in (LockKind.PAGE, LockKind.BIT):
+        # Pages and bits share a few hash buckets of queues: the neighbours wait for others.
+        queue = (sleeper.address,)
+    return Wait(
+        sleeper.address,
+        sleeper.pid,
+        sleeper.comm,
+        sleeper.state,
+        kind,
+        lock,
+        mode,
+        queue,
+        sleeps_in(words, stacks.names),
+        sleeper.age,
+    )
+
+
+def _pending_writer(stacks: Stacks, layout: _Layout, sleeper: Sleeper) -> Wait | None:
+    """The wait of a writer that has shut a per-CPU rwsem and waits for its readers to leave."""
+    if layout.percpu_writer is None:
+        return None
+    stack = range(sleeper.base, sleeper.base + stack_size(stacks.program))
+    for word in dict.fromkeys(sleeper.words[:_NEAR_TOP]):
+        if word < _KERNEL or word % 8 or word in stack:
+            continue
+        try:
+            if _word(stacks.program, word + layout.percpu_writer) != sleeper.address:
+                continue
+        except READ_ERRORS:
+            continue
+        return Wait(
+            sleeper.address,
+            sleeper.pid,
+            sleeper.comm,
+            sleeper.state,
+            LockKind.PERCPU_RWSEM,
+            word,
+            "write",
+            (sleeper.address,),
+            "percpu_down_write",
+            sleeper.age,
+        )
     return None
 
 

@@ -15,7 +15,7 @@ from kautopsy.kernel.globals import ticks_per_second, variable
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.stacks import locate
 from kautopsy.kernel.table import Column, table
-from kautopsy.kernel.tasks import PF_WQ_WORKER, idle_since, now, state_of
+from kautopsy.kernel.tasks import PF_WQ_WORKER, idle_since, now, state_of, task_object
 from kautopsy.kernel.threads import threads
 from kautopsy.model.base import Unreadable
 
@@ -55,6 +55,14 @@ def works(program: Program) -> Iterator[Work]:
                     yield _row(program, task, worker, clock)
         except READ_ERRORS:
             continue
+
+
+def work_at_hand(program: Program, address: int) -> int | None:
+    """Address of the function that the worker thread at ``address`` runs, None if it runs none."""
+    task = task_object(program, address)
+    if not int(task.flags) & PF_WQ_WORKER:
+        return None
+    return int(Object(program, "struct worker *", int(to_kthread(task).data)).current_func) or None
 
 
 def _row(program: Program, task: Object, worker: Object, clock: int) -> Work:

@@ -128,6 +128,8 @@ class LockKind(StrEnum):
     WORK = "work"
     IO = "io"
     PAGE = "page"
+    PERCPU_RWSEM = "percpu-rwsem"
+    BIT = "bit"
     OTHER = "other"
 
 

@@ -301,6 +301,9 @@ _LOCKS = {
     LockKind.WAIT_QUEUE: "wait queue",
     LockKind.RT_MUTEX: "rt-mutex",
     LockKind.IO: "I/O",
+    LockKind.PAGE: "page lock",
+    LockKind.PERCPU_RWSEM: "per-CPU rwsem",
+    LockKind.BIT: "bit lock",
     LockKind.OTHER: "something",
 }
 

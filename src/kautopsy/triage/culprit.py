@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kautopsy.fingerprint.generic import is_generic
@@ -48,6 +49,14 @@ _HELPERS = (
     "check_object",
     "smp_call_function_",
     "csd_lock_wait",
+    "destroy_workqueue",
+)
+# Of the functions that modules bring along these only report: drivers of watchdogs, assertions of
+# file systems. Any other is somebody's own, whatever its name: a driver's list_walk() is not
+# list_del().
+_HELPERS_IN_MODULES = re.compile(
+    r"hpwdt_\w+|ipmi_wdog_\w+|wdt_\w+|softdog_\w+|iTCO_wdt\w*|ghes_\w+|mce_\w+|kgdb_\w+"
+    r"|assfail|assertfail|btrfs_assertfail|xfs_(assert|warn|alert)\w*|(libcfs|lbug)_\w+"
 )
 
 
@@ -61,7 +70,10 @@ def guilty_frame(frames: Iterable[Frame]) -> Frame | None:
         if frame.inline or not frame.reliable or not frame.function:
             continue
         name = plain(frame.function)
-        if not is_generic(name) and not name.startswith(_HELPERS):
+        if frame.module is not None:
+            if _HELPERS_IN_MODULES.fullmatch(name) is None:
+                return frame
+        elif not is_generic(name) and not name.startswith(_HELPERS):
             return frame
     return None
 

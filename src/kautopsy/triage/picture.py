@@ -26,6 +26,9 @@ _KINDS = {
     Found.RT_MUTEX: LockKind.RT_MUTEX,
     Found.COMPLETION: LockKind.COMPLETION,
     Found.SPINLOCK: LockKind.SPINLOCK,
+    Found.PERCPU_RWSEM: LockKind.PERCPU_RWSEM,
+    Found.PAGE: LockKind.PAGE,
+    Found.BIT: LockKind.BIT,
     Found.WAIT_QUEUE: LockKind.WAIT_QUEUE,
 }
 
@@ -63,11 +66,13 @@ def _cpu_state(scene: Scene, cpu: Cpu, crashed: bool) -> CpuState:
 def wait_edges(scene: Scene) -> tuple[WaitEdge, ...]:
     """Who waits for whom, those of a cycle first, then the longest."""
     graph = scene.locks
-    circle = {(edge.wait.task, edge.owner.task) for cycle in cycles(graph.edges) for edge in cycle}
-    owned = {edge.wait.task for edge in graph.edges}
+    circles = cycles((*graph.edges, *graph.event_edges))
+    circle = {(edge.wait.task, edge.owner.task) for cycle in circles for edge in cycle}
+    events = (e for e in graph.event_edges if (e.wait.task, e.owner.task) in circle)
+    edges = (*graph.edges, *events)
+    owned = {edge.wait.task for edge in edges}
     drawn = [
-        _edge(scene, edge.wait, edge, (edge.wait.task, edge.owner.task) in circle)
-        for edge in graph.edges
+        _edge(scene, edge.wait, edge, (edge.wait.task, edge.owner.task) in circle) for edge in edges
     ]
     drawn += [
         _edge(scene, wait, None, False)
@@ -87,7 +92,7 @@ def _edge(scene: Scene, wait: Wait, edge: Edge | None, in_cycle: bool) -> WaitEd
     kind = _KINDS.get(wait.kind, LockKind.OTHER)
     if wait.kind is Found.RWSEM:
         kind = LockKind.RWSEM_READ if wait.mode == "read" else LockKind.RWSEM_WRITE
-    blame = culprit(scene.frames(wait.task))
+    blame = scene.blame(wait.task)
     return WaitEdge(
         waiter=TaskRef(pid=wait.pid, comm=wait.comm),
         lock=kind,

@@ -19,15 +19,18 @@ from kautopsy.kernel.processes import processes
 from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.slabs import slab_caches
 from kautopsy.kernel.spins import Spin, find_spins
-from kautopsy.kernel.stacks import backtrace, kernel_frames, to_frame
+from kautopsy.kernel.stacks import backtrace, kernel_frames, locate, to_frame
 from kautopsy.kernel.tasks import task_object
 from kautopsy.kernel.threads import missing
+from kautopsy.kernel.workqueues import work_at_hand
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.dump import DumpFile
+from kautopsy.model.finding import Culprit
 from kautopsy.model.machine import Consumer, ConsumerKind, MemoryUse
 from kautopsy.model.report import Symbols, SymbolSource
 from kautopsy.symbols.raw_stack import raw_stacks
+from kautopsy.triage.culprit import culprit
 
 _R = TypeVar("_R")
 
@@ -106,6 +109,19 @@ class Scene:
         if task not in self._frames:
             self._frames[task] = backtrace(self.program, task_object(self.program, task))
         return self._frames[task]
+
+    def blame(self, task: int) -> Culprit | None:
+        """The function that ``task`` is in for a purpose: running or asleep.
+
+        Where all of a kworker's frames are helpers (its work ends in a call of one, and the
+        compiler made that a jump) it is the work at hand.
+        """
+        on_cpu = next((cpu for cpu in self.cpus if cpu.task == task), None)
+        found = culprit(self.frames(task) if on_cpu is None else self.cpu_frames(on_cpu))
+        if found is not None:
+            return found
+        function = readable(lambda: work_at_hand(self.program, task))
+        return culprit((locate(self.program, function),)) if isinstance(function, int) else None
 
     @cached_property
     def memory(self) -> MemoryUse | None:

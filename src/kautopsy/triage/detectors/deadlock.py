@@ -7,6 +7,9 @@ at nearly the same moment, so a cycle seen in passing would need a lock that cha
 Edges that are inferred (the last reader of an rwsem, code that works on a semaphore) lower the
 confidence.
 
+A task that sleeps in a plain wait queue waits for an event, and who would send it is a guess. It
+counts where the guess itself waits for what this task holds, and nowhere else.
+
 A deadlock is stable: whoever waits for one of its tasks, directly or through others, is a victim.
 """
 
@@ -18,7 +21,7 @@ from kautopsy.kernel.locks import Edge, Locks, cycles, who
 from kautopsy.kernel.waits import LockKind
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
-from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
 
@@ -29,6 +32,7 @@ _ONE_OF_FOUR = 0.15
 """A guess among four candidates (kernel/locks.py, ``REFERS``) is the least that is followed."""
 
 _MAX_VICTIMS = 20
+_EVENTS = (LockKind.COMPLETION, LockKind.WAIT_QUEUE)
 
 
 @detector(Need.TYPES)
@@ -48,7 +52,8 @@ def likely_cycles(graph: Locks) -> Iterator[tuple[Edge, ...]]:
     """
     taken: set[int] = set()
     ordered = sorted(
-        cycles(graph.edges), key=lambda cycle: (-min(e.owner.certainty for e in cycle), len(cycle))
+        cycles((*graph.edges, *graph.event_edges)),
+        key=lambda cycle: (-min(e.owner.certainty for e in cycle), len(cycle)),
     )
     for cycle in ordered:
         certainty = min(edge.owner.certainty for edge in cycle)
@@ -90,10 +95,10 @@ def victims(graph: Locks, roots: set[int]) -> list[int]:
 
 def _finding(scene: Scene, graph: Locks, cycle: tuple[Edge, ...], certainty: float) -> Finding:
     names = {edge.wait.lock: graph.name_of(edge.wait.lock or 0) for edge in cycle}
-    sites = {edge.wait.task: culprit(scene.frames(edge.wait.task)) for edge in cycle}
+    sites = {edge.wait.task: scene.blame(edge.wait.task) for edge in cycle}
     # Who waits for an event with a lock held that its sender needs is to blame; among locks, who
     # went to sleep last closed the circle.
-    last = min(cycle, key=lambda edge: (edge.wait.kind is not LockKind.COMPLETION, edge.wait.age))
+    last = min(cycle, key=lambda edge: (edge.wait.kind not in _EVENTS, edge.wait.age))
     blame = sites[last.wait.task] or next((site for site in sites.values() if site), None)
     roots = {edge.wait.task for edge in cycle}
     behind = victims(graph, roots)

@@ -6,6 +6,10 @@ the task at the end of the chain, which waits for nothing that anybody holds. If
 runs or never wakes up, what it does there is the cause: a mutex held across a wait for the network,
 a completion that nobody completes, a work item that does not end.
 
+A mutex or rwsem says who took it, and only that. If nothing on that task's stack has to do with the
+lock, it returned without giving it back and went on with its life, or it ended and another task was
+born in its place: where it sleeps now is not the cause, and the waiter's code has to be read.
+
 Not every D is a hang: ``msleep()`` and timed waits sleep in D too (their frames say so), direct I/O
 wakes up twice per hung-task timeout (``blk_io_schedule``), and kernel threads wait for RCU or for
 work on all CPUs as a part of life. So a lone kernel thread must sleep far longer to count.
@@ -16,12 +20,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kautopsy.kernel.locks import VFORK, Edge, Locks, who
+from kautopsy.kernel.debts import VFORK
+from kautopsy.kernel.locks import Edge, Locks, who
 from kautopsy.kernel.mounts import mounts
 from kautopsy.kernel.waits import LockKind, Sleeper, Wait
 from kautopsy.model.crash import Frame, Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
-from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.detectors.deadlock import likely_cycles, victims
 from kautopsy.triage.scene import Scene
@@ -53,6 +58,8 @@ _REPORTED = re.compile(
     r"INFO: task (.{1,15}):(\d+) (?:<.*> )?(?:is )?blocked .*for more than (\d+)"
 )
 _MAX_ROLES = 20
+_KEPT = (LockKind.MUTEX, LockKind.RWSEM)
+"""Locks that keep an owner whom a stack can confirm."""
 _PF_KTHREAD = 0x0020_0000
 
 
@@ -86,7 +93,7 @@ def detect(scene: Scene) -> Iterator[Finding]:
             frames = scene.frames(sleeper.address)
             if frames and not is_timed(frames):
                 # Thousands may hang in one place: that is one finding.
-                alike.setdefault(called(culprit(frames)), []).append(sleeper)
+                alike.setdefault(called(scene.blame(sleeper.address)), []).append(sleeper)
     for crowd in alike.values():
         crowd.sort(key=lambda one: (one.pid not in named, -one.age))
         yield _alone(scene, graph, crowd, named)
@@ -142,16 +149,27 @@ def _held(
     if age < NOTICED and not pids & named.keys():
         return None
     frames = scene.frames(root)
-    blame = culprit(frames)
+    blame = scene.blame(root)
     lock = graph.name_of(oldest.wait.lock or 0)
+    left = oldest.wait.kind in _KEPT and not graph.works_on(root, oldest.wait.lock or 0)
     sleeper = graph.stacks.sleepers.get(root)
     if sleeper is None:
         doing = f"runs in {called(blame)}"
     elif sleeper.state == "R":
         doing = f"is ready to run, in {called(blame)}"
     else:
-        kind = "a timed sleep" if is_timed(frames) else "a sleep"
-        doing = f"has been in {kind} in {called(blame)} for {sleeper.age / SECOND:.0f} s"
+        kind = "in a timed sleep" if is_timed(frames) else "asleep"
+        stopped = "stopped" if sleeper.state in ("T", "t") else kind
+        doing = f"has been {stopped} in {called(blame)} for {sleeper.age / SECOND:.0f} s"
+    look = "The task to look at is the holder, not those it blocks."
+    if left:
+        look = (
+            "But nothing on its stack has to do with this lock: it returned with the lock held, or "
+            "the task that took it ended and this one was born in its place. Read the code that "
+            "takes the lock."
+        )
+        confidence = round(0.8 * confidence, 2)
+        blame = scene.blame(oldest.wait.task)
     roles = [TaskRole(pid=pid, comm=comm, role="owner")]
     for task in behind[:_MAX_ROLES]:
         victim_pid, victim = who(graph.stacks, task)
@@ -163,7 +181,7 @@ def _held(
         explanation=(
             f"{comm} (pid {pid}) holds {wait.kind.value} {lock} and {doing}. "
             f"{len(behind)} task(s) wait for it, the longest ({wait.comm}, pid {wait.pid}) for "
-            f"{age / SECOND:.0f} s. The task to look at is the holder, not those it blocks."
+            f"{age / SECOND:.0f} s. {look}"
         ),
         confidence=confidence,
         severity=Severity.FATAL,
@@ -184,7 +202,9 @@ def _held(
         ),
         next=(
             f"Read what the holder waits for: bt -l {pid}",
-            f"Ask whether {called(blame)} may sleep with this lock held, and for how long.",
+            f"Find the path that leaves with the lock of {called(blame)} held."
+            if left
+            else f"Ask whether {called(blame)} may sleep with this lock held, and for how long.",
         ),
         key=f"hung-task:{wait.kind.value}@{blame.function if blame else '?'}",
     )
@@ -194,7 +214,7 @@ def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, in
     sleeper = crowd[0]
     is_named = sleeper.pid in named
     frames = scene.frames(sleeper.address)
-    blame = culprit(frames)
+    blame = scene.blame(sleeper.address)
     confidence = 0.85 if is_named else grown(sleeper.age) - 0.05
     is_thread = int(sleeper.task.flags) & _PF_KTHREAD
     if not is_named and is_thread and (blame is None or blame.module is None):
@@ -255,8 +275,8 @@ def _nobody(graph: Locks, wait: Wait | None) -> str:
     gone = None if wait is None else graph.dead_owner(wait)
     if gone is not None:
         return (
-            f"Its owner field says {gone:#x}, which is no living task: whoever took it ended "
-            "without giving it back."
+            f"Its owner field says {gone:#x}, which is not a task that can have taken it: whoever "
+            "did ended without giving it back."
         )
     return (
         "Nobody is known to hold it: whoever should wake this task up has forgotten it, or cannot."

@@ -44,7 +44,7 @@ def _finding(scene: Scene, period: GracePeriod, said: bool) -> Finding:
             task = int(reader, 16)
             if task in scene.locks.stacks.sleepers or task in scene.locks.stacks.running:
                 pid, comm = who(scene.locks.stacks, task)
-                guilty.append((pid, comm, "was preempted as a reader", _blame(scene, task)))
+                guilty.append((pid, comm, "was preempted as a reader", scene.blame(task)))
     blame = next((one[3] for one in guilty if one[3] is not None), None)
     names = "; ".join(f"{comm} (pid {pid}) {how}, in {called(at)}" for pid, comm, how, at in guilty)
     confidence = (0.92 if said else 0.75) if blame else 0.45
@@ -76,10 +76,3 @@ def _finding(scene: Scene, period: GracePeriod, said: bool) -> Finding:
         next=("Find the loop inside rcu_read_lock() that does not end.",),
         key=f"rcu-stall:{blame.function if blame else '?'}",
     )
-
-
-def _blame(scene: Scene, task: int) -> Culprit | None:
-    for cpu in scene.cpus:
-        if cpu.task == task:
-            return culprit(scene.cpu_frames(cpu))
-    return culprit(scene.frames(task))

@@ -23,7 +23,7 @@ from kautopsy.kernel.locks import who
 from kautopsy.kernel.spins import Spin
 from kautopsy.kernel.stacks import to_frame
 from kautopsy.model.crash import Kind
-from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
+from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
@@ -107,20 +107,13 @@ def _handler_waited_for(
     return None
 
 
-def _blame(scene: Scene, task: int) -> Culprit | None:
-    for cpu in scene.cpus:
-        if cpu.task == task:
-            return culprit(scene.cpu_frames(cpu))
-    return culprit(scene.frames(task))
-
-
 def _spin_evidence(scene: Scene, spin: Spin) -> Evidence:
     where = f" at {spin.lock:#x}" if spin.lock is not None else ""
     return Evidence(
         what=f"CPU {spin.cpu.cpu} spins",
         value=(
             f"{spin.cpu.comm} (pid {spin.cpu.pid}) for up to {spin.age / SECOND:.0f} s in "
-            f"{called(_blame(scene, spin.cpu.task))} on the lock{where}"
+            f"{called(scene.blame(spin.cpu.task))} on the lock{where}"
         ),
         show=f"bt -c {spin.cpu.cpu}",
     )
@@ -132,7 +125,7 @@ def _role(spin: Spin, role: str) -> TaskRole:
 
 
 def _abba(scene: Scene, first: Spin, second: Spin) -> Finding:
-    one, two = (_blame(scene, spin.cpu.task) for spin in (first, second))
+    one, two = (scene.blame(spin.cpu.task) for spin in (first, second))
     locks = [scene.locks.name_of(spin.lock or 0) for spin in (first, second)]
     return Finding(
         kind=Kind.DEADLOCK,
@@ -156,7 +149,7 @@ def _abba(scene: Scene, first: Spin, second: Spin) -> Finding:
 
 
 def _interrupted(scene: Scene, spin: Spin, spins: list[Spin]) -> Finding:
-    handler = _blame(scene, spin.cpu.task)
+    handler = scene.blame(spin.cpu.task)
     holder = culprit(to_frame(scene.program, frame) for frame in spin.interrupted)
     name = scene.locks.name_of(spin.lock or 0)
     return Finding(
@@ -196,7 +189,7 @@ def _interrupted(scene: Scene, spin: Spin, spins: list[Spin]) -> Finding:
 
 
 def _around_handler(scene: Scene, spin: Spin, cpu: Cpu) -> Finding:
-    handler = _blame(scene, spin.cpu.task)
+    handler = scene.blame(spin.cpu.task)
     holder = culprit(scene.cpu_frames(cpu))
     name = scene.locks.name_of(spin.lock or 0)
     pid = cpu.pid if isinstance(cpu.pid, int) else 0
@@ -240,7 +233,7 @@ def _stuck(scene: Scene, lock: int | None, spins: list[Spin], holders: tuple[int
     sleeping = [task for task in holders if task in scene.locks.stacks.sleepers]
     holder = holders[0] if len(holders) == 1 else sleeping[0] if len(sleeping) == 1 else None
     if holder is None:
-        blame = _blame(scene, victim.cpu.task)
+        blame = scene.blame(victim.cpu.task)
         confidence = 0.75 if not holders else 0.6
         say = (
             "No other task is inside code that works on this lock: it was taken and never "
@@ -253,7 +246,7 @@ def _stuck(scene: Scene, lock: int | None, spins: list[Spin], holders: tuple[int
             roles.append(TaskRole(pid=pid, comm=comm, role="suspect"))
     else:
         pid, comm = who(scene.locks.stacks, holder)
-        blame = _blame(scene, holder)
+        blame = scene.blame(holder)
         asleep = holder in sleeping
         doing = "sleeps" if asleep else "is itself busy on another CPU"
         say = f"{comm} (pid {pid}) works on this lock in {called(blame)} and {doing}" + (
