@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 
+from kautopsy.cli._guest_options import positive
 from kautopsy.cli._host_options import add_host
 from kautopsy.cli._output import Progress, add_json, print_json
 from kautopsy.model.errors import ExitCode
@@ -19,6 +20,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_host(parser, optional=True)
     parser.add_argument(
         "--all", action="store_true", help="show the checks that passed in full too"
+    )
+    parser.add_argument(
+        "--rehearse",
+        nargs="?",
+        type=positive,
+        const=0,
+        metavar="MIB",
+        help="panic a guest that has its kernel, its capture initrd and as much memory reserved as"
+        " it has (or MIB), and see whether a dump is saved; takes minutes, changes nothing there",
     )
     add_json(parser)
 
@@ -32,12 +42,17 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.report.doctor import print_doctor
 
     clean_up_on_sigterm()
-    with (
-        open_target(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host,
-        Progress(f"examine {host.name}", quiet=arguments.json),
-    ):
-        facts = gather(host)
-    document = examine(facts)
+    quiet = arguments.json
+    with open_target(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host:
+        with Progress(f"examine {host.name}", quiet=quiet):
+            facts = gather(host)
+            document = examine(facts)
+        if arguments.rehearse is not None:
+            from kautopsy.drill.rehearsal.check import with_rehearsal
+
+            with Progress(f"rehearse {host.name}", quiet=quiet) as progress:
+                document = with_rehearsal(document, host, facts, mib=arguments.rehearse or None)
+                progress.detail = document.checks[0].summary
     if arguments.json:
         print_json(document)
     else:

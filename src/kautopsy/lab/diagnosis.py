@@ -14,7 +14,7 @@ CAPTURE_BOOTED = re.compile(r"\] Linux version \d")
 # In an NMI, and with panic_on_oops, the capture kernel takes over before the console gets a word.
 DEATH = re.compile(f"{PANIC.pattern}|{CAPTURE_BOOTED.pattern}")
 _END_OF_PANIC = re.compile(r"---\[ end Kernel panic|Rebooting in \d+ seconds")
-_OUT_OF_MEMORY = re.compile(
+OUT_OF_MEMORY = re.compile(
     r"Out of memory|System is deadlocked on memory|page allocation failure|oom-kill"
     r"|write error|Initramfs unpacking failed"
 )
@@ -50,7 +50,7 @@ def diagnose(lines: Sequence[str], *, crashkernel: str) -> Diagnosis:
             "give it a console= that exists, and look whether its image is this machine's",
         )
     after = lines[booted:]
-    if proof := _first(_OUT_OF_MEMORY, after):
+    if proof := _first(OUT_OF_MEMORY, after):
         return Diagnosis(
             f"the capture kernel ran out of memory: crashkernel={crashkernel} is too small for it,"
             " though its image loads and the machine calls itself armed",

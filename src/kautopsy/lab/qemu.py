@@ -48,8 +48,9 @@ def common_argv(accelerator: Accelerator, memory_mib: int, cpus: int, folder: Pa
         _PROGRAM,
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-accel", f"{accelerator}{threads}"),
-        # With five-level page tables the tools of older suites find nothing.
-        *("-cpu", "max,la57=off"),
+        # With five-level page tables the tools of older suites find nothing; with SVM, udev has the
+        # emulated CPU start a hypervisor.
+        *("-cpu", "max,la57=off,svm=off"),
         *("-m", str(memory_mib), "-smp", str(cpus)),
         *("-chardev", f"socket,id=qmp,path={folder / 'qmp'}", "-mon", "qmp,mode=control"),
         *("-chardev", f"socket,id=console,path={folder / 'console'}"),
