@@ -31,17 +31,17 @@ def write_elf(path: Path) -> Path:
     return path
 
 
-def write_kdump(path: Path) -> Path:
+def write_kdump(path: Path, release: str = "6.1.0-test") -> Path:
     """Ten pages in frames 3 to 12 of 64, as makedumpfile -c -d 31 lays them out (version 6)."""
     block, frames = 4096, range(3, 13)
     bitmap_blocks = 2  # of both bitmaps together
     info_at = block + 104
     header = struct.pack("<8si", b"KDUMP   ", 6)
-    for word in ("Linux", "node", "6.1.0-test", "#1 SMP", "x86_64", "(none)"):
+    for word in ("Linux", "node", release, "#1 SMP", "x86_64", "(none)"):
         header += word.encode().ljust(65, b"\0")
     header = header.ljust(408, b"\0") + struct.pack("<qq", 1_700_000_000, 0)
     header += struct.pack("<IiiIIIIIIi", 0x1, block, 1, bitmap_blocks, 64, 0, 0, 0, 0, 1)
-    info = VMCOREINFO.encode()
+    info = VMCOREINFO.replace("6.1.0-test", release).encode()
     sub_header = struct.pack(
         "<QiiQQqQqQqQQQQ", 0, 31, 0, 0, 0, info_at, len(info), 0, 0, 0, 0, 0, 0, 64
     )

@@ -132,7 +132,7 @@ folders "$@" | sed '/^$/d; s,//*,/,g; s,\(.\)/$,\1,' | awk '!seen[$0]++' | while
         continue
     fi
     # -maxdepth is not POSIX, but in GNU's, busybox's and the BSDs'. 2000 files are years of crashes.
-    find "$root$folder" -maxdepth 3 -type f 2>/dev/null | head -n 2000 | while IFS= read -r path; do
+    find "$root$folder" -maxdepth 3 -type f ! -path '*/.kautopsy-*' 2>/dev/null | head -n 2000 | while IFS= read -r path; do
         file "$path"
     done
 done

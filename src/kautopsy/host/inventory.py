@@ -26,6 +26,7 @@ class Bmc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A management controller.
 
     :param jump: the host from which it can be reached, as ``ssh -J`` takes it
+    :param jump_options: for ``ssh -o``, on the way to the jump host
     :param cipher: IPMI cipher suite; None: 17, then 3
     :param privilege: of the session: ``administrator``, ``operator`` or ``user``
     :param redfish: the address of its Redfish service, ``https://ADDRESS`` by default
@@ -38,6 +39,7 @@ class Bmc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     user: str = ""
     password: Secret | None = None
     jump: str | None = None
+    jump_options: tuple[str, ...] = ()
     port: int = 623
     cipher: int | None = None
     privilege: str = "administrator"

@@ -83,6 +83,7 @@ class SshHost(ShellPaths):
     :param jump: jump hosts, as ``ssh -J`` takes them
     :param options: more ``-o`` values (``Port=2222``)
     :param connect_timeout: seconds
+    :param as_root: False runs everything as the user who logs in: a jump host needs no more
     :raises UsageError: ``destination`` is no name of a host
     """
 
@@ -95,12 +96,14 @@ class SshHost(ShellPaths):
         jump: str | None = None,
         options: Sequence[str] = (),
         connect_timeout: int = 15,
+        as_root: bool = True,
     ) -> None:
         if not _DESTINATION.fullmatch(destination):
             raise UsageError("is no name of a host", thing=destination, slug="bad-host")
         if jump is not None and (not jump or jump.startswith("-")):
             raise UsageError("is no jump host", thing=jump, slug="bad-host")
         self.name = destination
+        self._as_root = as_root
         # A socket's path may have 107 bytes: not below a long TMPDIR.
         self._folder = tempfile.mkdtemp(prefix="kautopsy-ssh-", dir="/tmp")
         options = (
@@ -161,24 +164,21 @@ class SshHost(ShellPaths):
         """See :meth:`kautopsy.host.host.Host.script`."""
         return self.run(["sh", "-s", "--", *arguments], stdin=text.encode(), timeout=timeout)
 
-    def start(
-        self, argv: Sequence[str], *, terminal: bool = False, stdin: int = subprocess.DEVNULL
-    ) -> subprocess.Popen[bytes]:
-        """Start a program as root if that can be had, its output a pipe; the caller ends it.
-
-        :param terminal: give it a terminal of its own there (``ssh -tt``)
-        """
+    def terminal_argv(self, argv: Sequence[str]) -> list[str]:
+        """What to run here so that ``argv`` runs there, on a terminal of its own (``ssh -tt``)."""
         command = self._command(argv)
-        if terminal:
-            command[command.index("-T")] = "-tt"
-        return subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        command[command.index("-T")] = "-tt"
+        return command
 
     def pull(self, path: str, *, offset: int = 0, squeeze: bool = False) -> Iterator[bytes]:
         """See :meth:`kautopsy.host.host.Host.pull`."""
         argv = ["sh", "-c", _PULL, "sh", path, str(offset + 1), "gzip" if squeeze else "cat"]
-        child = self.start(argv)
+        child = subprocess.Popen(
+            self._command(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         assert child.stdout is not None and child.stderr is not None
         # The far side says which it is: gzip may not be there.
         unpack = None
@@ -265,7 +265,8 @@ class SshHost(ShellPaths):
                 child.stderr.close()
 
     def _command(self, argv: Sequence[str]) -> list[str]:
-        command = f"exec /bin/sh -c {shlex.quote(AS_ROOT)} sh {shlex.join(argv)}"
+        wrapper = AS_ROOT if self._as_root else 'exec "$@"'
+        command = f"exec /bin/sh -c {shlex.quote(wrapper)} sh {shlex.join(argv)}"
         return [*self._ssh, "--", self.name, command]
 
     def _explain(self, done: RunResult) -> NoReturn:

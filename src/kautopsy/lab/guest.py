@@ -34,13 +34,13 @@ from kautopsy.lab.folder import guest_folder
 from kautopsy.lab.initramfs import CAPTURE, VMLINUZ, Contents, build
 from kautopsy.lab.kernels import GuestKernel, fetch_kernel
 from kautopsy.lab.qemu import Accelerator, InitramfsHardware, Qemu
-from kautopsy.lab.qmp import QmpClient, QmpError
 from kautopsy.lab.series import DEFAULT
 from kautopsy.lab.shell import CommandResult, GuestShell
 from kautopsy.lab.sink import make_sink, take_dump
 from kautopsy.lab.tools import fetch_tools
 from kautopsy.model.crash import TaskRef
 from kautopsy.model.errors import UsageError
+from kautopsy.trigger.qmp import QmpClient, QmpError
 
 _Part = TypeVar("_Part")
 _WRITER = "writer "

@@ -32,6 +32,12 @@ class DrillRecord(Noun, frozen=True, kw_only=True):
 
     :param nonce: written to /dev/kmsg before the trigger; must be found in the dump's log
     :param dump: path of the vmcore that came home, None if none did
+    :param host: what the operator called the machine
+    :param nodename: what it calls itself
+    :param via: how it was panicked
+    :param when: when it was panicked, seconds since 1970, by the machine's own clock if it told
+    :param release: of the kernel that ran
+    :param state: in what state the machine was left, where the drill did not end in order
     """
 
     schema: Literal["kautopsy.drill/1"] = "kautopsy.drill/1"
@@ -40,3 +46,11 @@ class DrillRecord(Noun, frozen=True, kw_only=True):
     nonce: str
     dump: str | None = None
     report: Report | None = None
+    host: str | None = None
+    nodename: str | None = None
+    via: str | None = None
+    when: float | None = None
+    release: str | None = None
+    who: str | None = None
+    console_log: str | None = None
+    state: str | None = None

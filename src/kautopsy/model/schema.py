@@ -14,10 +14,12 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from kautopsy.model.base import json_schema
+from kautopsy.model.capture import CollectDocument
 from kautopsy.model.drill import DrillRecord
 from kautopsy.model.plan import Plan
 from kautopsy.model.readiness import DoctorDocument
 from kautopsy.model.report import OopsDocument, Report, SimilarDocument
+from kautopsy.model.trigger import TriggerDocument
 
 DOCUMENTS: tuple[type[msgspec.Struct], ...] = (
     Report,
@@ -26,6 +28,8 @@ DOCUMENTS: tuple[type[msgspec.Struct], ...] = (
     DoctorDocument,
     Plan,
     DrillRecord,
+    TriggerDocument,
+    CollectDocument,
 )
 
 

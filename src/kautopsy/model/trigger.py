@@ -64,6 +64,7 @@ class TriggerDocument(Noun, frozen=True, kw_only=True):
     """``kautopsy trigger --json``.
 
     :param fired: False for a dry run or ``--explain``
+    :param refused: of a dry run: why it would not be done
     :param confirmed: the machine panicked (its console says so, or it came back with another boot
         id); None if nothing was fired or nobody watched
     :param record: the file in which it was written down before it was done
@@ -74,6 +75,7 @@ class TriggerDocument(Noun, frozen=True, kw_only=True):
     nodename: str | None
     via: str | None
     fired: bool
+    refused: str | None = None
     confirmed: bool | None = None
     ready: bool | None = None
     ways: tuple[WayReport, ...] = ()

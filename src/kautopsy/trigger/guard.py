@@ -126,7 +126,8 @@ def _alive(
     said = f"it calls itself {node}"
     if whose is None:
         return said
-    if held := _holds(whose, look.serial or machine.serial, look.uuid or machine.uuid, machine):
+    # What the machine says of itself counts more than what anybody wrote down.
+    if held := _holds(machine, whose, look.serial or machine.serial, look.uuid or machine.uuid):
         return f"{said}; {held}"
     if console_proof:
         return f"{said}; what was written to its log came out of the console of {whose.by}"
@@ -156,28 +157,28 @@ def _dead(node: str, machine: Machine, whose: Whose | None) -> str:
             thing=machine.name,
             slug="another-machine",
         )
-    if held := _holds(whose, machine.serial or None, machine.uuid or None, machine):
+    if held := _holds(machine, whose, machine.serial, machine.uuid):
         return f"the inventory calls it {node}; {held}"
     if whose.pinned:
         return f"the inventory calls it {node} and binds it to {whose.pinned}"
     raise _unproven(machine, whose, None, None)
 
 
-def _holds(whose: Whose, serial: str | None, uuid: str | None, machine: Machine) -> str:
-    """Why ``whose`` holds the machine, or nothing; what differs is refused."""
+def _holds(machine: Machine, whose: Whose, serial: str, uuid: str) -> str:
+    """Why ``whose`` holds the machine, or nothing if nobody can tell; what differs is refused."""
     proofs = []
-    if whose.serial and serial:
-        if whose.serial != serial:
-            raise _elsewhere(machine, whose, f"serial number {whose.serial}", serial)
+    if serial and serial in whose.serials:
         proofs.append(f"{whose.by} gives its serial number, {serial}")
+    if uuid and whose.uuid and same_uuid(whose.uuid, uuid):
+        proofs.append(f"{whose.by} gives its UUID, {uuid}")
+    if proofs:
+        # One that agrees outweighs another that a maker set in one place only.
+        return "; ".join(proofs)
+    if whose.serials and serial:
+        raise _elsewhere(machine, whose, f"serial {', '.join(whose.serials)}", serial)
     if whose.uuid and uuid:
-        if not same_uuid(whose.uuid, uuid):
-            # A serial number that agrees outweighs a UUID that a maker set in one place only.
-            if not proofs:
-                raise _elsewhere(machine, whose, f"UUID {whose.uuid}", uuid)
-        else:
-            proofs.append(f"{whose.by} gives its UUID, {uuid}")
-    return "; ".join(proofs)
+        raise _elsewhere(machine, whose, f"UUID {whose.uuid}", uuid)
+    return ""
 
 
 def _elsewhere(machine: Machine, whose: Whose, theirs: str, ours: str) -> RefusedError:
@@ -190,7 +191,7 @@ def _elsewhere(machine: Machine, whose: Whose, theirs: str, ours: str) -> Refuse
 
 
 def _unproven(machine: Machine, whose: Whose, serial: str | None, uuid: str | None) -> RefusedError:
-    told = [f"serial {whose.serial}"] if whose.serial else []
+    told = [f"serial {', '.join(whose.serials)}"] if whose.serials else []
     told += [f"uuid {whose.uuid}"] if whose.uuid else []
     known = [f"serial {serial}"] if serial else []
     known += [f"uuid {uuid}"] if uuid else []

@@ -29,6 +29,7 @@ file uuid /sys/class/dmi/id/product_uuid
 file asset /sys/class/dmi/id/board_asset_tag
 [ -d /sys/module/hpwdt ] && one hpwdt 1
 [ -e /proc/sysrq-trigger ] && one sysrq_trigger 1
+[ -e /proc/vmcore ] && one vmcore 1
 one end 1
 """
 # What boards say whose maker left the field as it was (DMI type 1 and 2).
@@ -71,6 +72,7 @@ class Look:
     :param loaded: a capture kernel is loaded
     :param serial: of the system (DMI type 1); None where its maker left it blank
     :param hpwdt: HPE's watchdog driver is loaded
+    :param capturing: it is the capture kernel that answers
     """
 
     node: str
@@ -91,6 +93,7 @@ class Look:
     asset: str | None
     hpwdt: bool
     sysrq_trigger: bool
+    capturing: bool
 
     @property
     def x86(self) -> bool:
@@ -132,6 +135,7 @@ def look_at(host: Host, *, timeout: float = 30.0) -> Look:
         asset=clean_serial(said.get("asset")),
         hpwdt="hpwdt" in said,
         sysrq_trigger="sysrq_trigger" in said,
+        capturing="vmcore" in said,
     )
 
 

@@ -31,13 +31,14 @@ class Whose:
     """Which machine a controller says it controls.
 
     :param by: the controller, for people
+    :param serials: of the system, its chassis or its board: makers put the DMI's in any of them
     :param names: host names it has been told; a hint, no proof
     :param pinned: it takes no address but the identity itself (a cloud's instance, a domain's
         name), which the inventory binds to one machine
     """
 
     by: str
-    serial: str | None = None
+    serials: tuple[str, ...] = ()
     uuid: str | None = None
     names: tuple[str, ...] = ()
     pinned: str = ""

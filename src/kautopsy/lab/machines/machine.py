@@ -30,8 +30,8 @@ from kautopsy.lab.machines.entry import inventory_entry
 from kautopsy.lab.machines.image import MachineImage
 from kautopsy.lab.machines.relay import ConsoleRelay
 from kautopsy.lab.qemu import Accelerator, Qemu, common_argv
-from kautopsy.lab.qmp import QmpClient, QmpError
 from kautopsy.model.errors import MissingToolError, UnreachableError, UsageError
+from kautopsy.trigger.qmp import QmpClient, QmpError
 
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+22\b")
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"

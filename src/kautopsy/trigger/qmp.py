@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from kautopsy.model.errors import UnreachableError
+from kautopsy.trigger.look import clean_uuid
+from kautopsy.trigger.way import Ability, Effect, Whose
 
 
 class QmpError(UnreachableError):
@@ -88,3 +90,50 @@ class QmpClient:
         if not isinstance(document, dict):
             raise QmpError("sent something that is not an object")
         return document
+
+
+class QmpWay:
+    """``inject-nmi`` over the socket of QEMU's machine protocol.
+
+    A socket serves one client; while another holds it, a second one waits for the greeting in vain.
+    """
+
+    name = "qmp"
+    effect = Effect.NMI
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.what = f"QMP inject-nmi at {path}"
+
+    def can(self) -> Ability:
+        """See :meth:`kautopsy.trigger.way.Way.can`."""
+        with self._client() as client:
+            status = str(client.execute("query-status").get("status"))
+        return Ability(status == "running", f"the virtual machine is {status}")
+
+    def whose(self) -> Whose | None:
+        """See :meth:`kautopsy.trigger.way.Way.whose`; ``-uuid`` is also the guest's DMI's."""
+        with self._client() as client:
+            uuid = clean_uuid(str(client.execute("query-uuid").get("UUID", "")))
+            name = str(client.execute("query-name").get("name", ""))
+        return Whose(by=f"QEMU at {self._path}", uuid=uuid, names=(name,) if name else ())
+
+    def fire(self) -> str:
+        """See :meth:`kautopsy.trigger.way.Way.fire`."""
+        with self._client() as client:
+            client.execute("inject-nmi")
+        return "QEMU took inject-nmi"
+
+    def _client(self) -> QmpClient:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(self._path)
+            return QmpClient(connection, timeout=10.0)
+        except OSError as error:
+            connection.close()
+            raise QmpError(error.strerror or str(error), thing=self._path) from None
+        except QmpError as error:
+            connection.close()
+            raise QmpError(
+                error.what, thing=self._path, hint="does somebody else hold the socket?"
+            ) from None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from kautopsy.lab.qmp import QmpClient, QmpError
+from kautopsy.trigger.qmp import QmpClient, QmpError
 
 # As QEMU 7.2 says it.
 GREETING = {"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}}, "capabilities": []}}

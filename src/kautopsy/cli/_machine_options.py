@@ -1,0 +1,62 @@
+"""Arguments of the verbs that work on one machine, and the machine they mean."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kautopsy.host.host import Host
+    from kautopsy.host.inventory import Machine
+
+
+def add_machine(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add HOST, ``--inventory``, ``-J`` and ``-o``."""
+    parser.add_argument(
+        "host",
+        nargs="?" if optional else None,
+        metavar="HOST",
+        help="a name of the inventory, [user@]host for ssh, or local",
+    )
+    parser.add_argument(
+        "-i",
+        "--inventory",
+        type=Path,
+        metavar="FILE",
+        help="machines, their BMCs and consoles: TOML, or an Ansible inventory",
+    )
+    parser.add_argument("-J", "--jump", metavar="HOST[,HOST]", help="jump hosts, as for ssh")
+    parser.add_argument(
+        "-o",
+        "--ssh-option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="for ssh -o, as Port=2222; repeatable",
+    )
+
+
+def find_machine(arguments: argparse.Namespace) -> Machine:
+    """The one machine that is meant; what the command line says wins over the inventory."""
+    import msgspec
+
+    from kautopsy.host.inventory import load
+
+    machine = load(arguments.inventory).machine(arguments.host)
+    return msgspec.structs.replace(
+        machine,
+        jump=arguments.jump or machine.jump,
+        options=(*arguments.ssh_option, *machine.options),
+    )
+
+
+@contextmanager
+def open_machine(machine: Machine) -> Iterator[Host]:
+    """The machine itself; nothing is connected before it is used."""
+    from kautopsy.host.target import open_host
+
+    with open_host(machine.target, jump=machine.jump, options=machine.options) as host:
+        yield host
