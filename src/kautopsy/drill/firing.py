@@ -9,7 +9,7 @@ from pathlib import Path
 from kautopsy.drill.session import Session, Verdict
 from kautopsy.model.errors import KautopsyError, RefusedError
 from kautopsy.model.trigger import ConsoleEventKind, TriggerDocument
-from kautopsy.trigger.guard import Leave, Order, one_name
+from kautopsy.trigger.guard import Leave, Order, must_be_named, one_name
 from kautopsy.trigger.obedience import would_obey
 from kautopsy.trigger.way import Way
 from kautopsy.trigger.ways import explain
@@ -94,7 +94,9 @@ def trigger(
     if asked.crash is not None:
         # Before anybody is asked anything: a pattern is refused whatever the machines say.
         one_name(asked.crash)
-    session.ask()
+    look = session.ask()
+    if asked.crash is not None and look is not None:
+        must_be_named(asked.crash, session.machine, look)
     session.examine()
     if asked.crash is None:
         return _rehearse(session, asked)

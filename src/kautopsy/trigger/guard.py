@@ -100,9 +100,11 @@ def ask_leave(
     return Leave(node, proof)
 
 
-def _alive(
-    node: str, machine: Machine, look: Look, whose: Whose | None, *, console_proof: bool
-) -> str:
+def must_be_named(node: str, machine: Machine, look: Look) -> None:
+    """Refuse a living machine that does not call itself ``node``.
+
+    :raises RefusedError: it does not, or the inventory calls it something else
+    """
     if look.node != node:
         raise RefusedError(
             f"the machine calls itself {look.node}, not {node}",
@@ -117,6 +119,12 @@ def _alive(
             hint="one of the two is wrong: correct the inventory before anything is panicked",
             slug="another-machine",
         )
+
+
+def _alive(
+    node: str, machine: Machine, look: Look, whose: Whose | None, *, console_proof: bool
+) -> str:
+    must_be_named(node, machine, look)
     if machine.serial and look.serial and machine.serial != look.serial:
         raise RefusedError(
             f"its serial number is {look.serial}, in the inventory {machine.serial}",
