@@ -82,7 +82,6 @@ class _DiskOnly:
     accelerator: Accelerator
     disk: Path
     channels = ("qmp", "console")
-    prefix = ()
 
     def argv(self, folder: Path) -> list[str]:
         return [

@@ -33,10 +33,6 @@ class Hardware(Protocol):
     def channels(self) -> tuple[str, ...]:
         """Sockets that QEMU connects to, by their names in the folder; ``qmp`` is one."""
 
-    @property
-    def prefix(self) -> tuple[str, ...]:
-        """What QEMU is run by: ``ip netns exec NAME``, or nothing."""
-
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line; the sockets are in ``folder``."""
 
@@ -74,7 +70,6 @@ class InitramfsHardware:
     disks: tuple[Path, ...]
     extra: tuple[str, ...] = ()
     channels = ("qmp", "console", "shell")
-    prefix = ()
 
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line; the sockets are in ``folder``."""
@@ -111,7 +106,7 @@ class Qemu:
         try:
             with self._words.open("wb") as words:
                 self._process = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", *hardware.prefix, *hardware.argv(folder)],
+                    ["setpriv", "--pdeathsig", "KILL", *hardware.argv(folder)],
                     stdin=subprocess.DEVNULL,
                     stdout=words,
                     stderr=words,

@@ -74,11 +74,15 @@ class Account:
 class BmcConfig:
     """What a BMC is like.
 
-    :param address: where it listens; with a network namespace an address of that
+    :param address: where it listens for IPMI
+    :param namespace: of the network (``ip netns``) that it is in, as on a management network
+    :param link: its address for QEMU, which stays outside of a namespace
     :param accounts: at most 15
     """
 
-    address: str = "127.0.0.1"
+    address: str = _HERE
+    namespace: str = ""
+    link: str = _HERE
     accounts: tuple[Account, ...] = (
         Account("admin", "lab-admin"),
         Account("operator", "lab-operator", Privilege.OPERATOR),
@@ -91,20 +95,18 @@ class Bmc:
     """A running BMC, used as a context.
 
     :param folder: for its files, short-lived
-    :param namespace: of the network (``ip netns``)
     :ivar address: and
     :ivar port: where it speaks IPMI (UDP)
     :raises MissingToolError: ipmi_sim is not installed
     """
 
-    def __init__(self, config: BmcConfig, folder: Path, *, namespace: str = "") -> None:
+    def __init__(self, config: BmcConfig, folder: Path) -> None:
         if not installed():
             raise MissingToolError(
                 "is not installed", thing=_SIMULATOR, hint="install openipmi and libopenipmi-dev"
             )
         self.config = config
         self.address = config.address
-        self._namespace = namespace
         self._folder = folder
         self._console: SerialPort | None = None
         with contextlib.ExitStack() as stack:
@@ -153,7 +155,7 @@ class Bmc:
         """QEMU's arguments that join the machine to it."""
         return (
             "-chardev",
-            f"socket,id=ipmi,host={_HERE},port={self._vm_port},reconnect=1",
+            f"socket,id=ipmi,host={self.config.link},port={self._vm_port},reconnect=1",
             *("-device", "ipmi-bmc-extern,chardev=ipmi,id=bmc"),
             *("-device", "isa-ipmi-kcs,bmc=bmc"),
         )
@@ -168,7 +170,7 @@ class Bmc:
     def _start(self) -> tuple[int, int, subprocess.Popen[bytes]]:
         """Ports found free may be taken by somebody else before ipmi_sim has them."""
         for _ in range(_ATTEMPTS):
-            lan, vm = (_LAN_PORT, _VM_PORT) if self._namespace else _free_ports(self.address)
+            lan, vm = (_LAN_PORT, _VM_PORT) if self.config.namespace else _free_ports(self.address)
             process = self._run(lan, vm)
             deadline = time.monotonic() + _START_SECONDS
             while process.poll() is None and time.monotonic() < deadline:
@@ -209,7 +211,7 @@ class Bmc:
                         for level in ("user", "operator", "admin")
                     ),
                     "  endlan",
-                    f"  serial 15 {_HERE} {vm} codec VM",
+                    f"  serial 15 {self.config.link} {vm} codec VM",
                     f'  sol "{self._device}" 115200',
                     *users,
                     f'loadlib "{plugin()}" "{self.config.fault or ""}"',
@@ -225,7 +227,7 @@ class Bmc:
         )
         state = folder / "ipmi_sim"
         state.mkdir(exist_ok=True)
-        inside = ("ip", "netns", "exec", self._namespace) if self._namespace else ()
+        inside = ("ip", "netns", "exec", self.config.namespace) if self.config.namespace else ()
         files = ("-c", str(folder / "lan.conf"), "-f", str(folder / "bmc.emu"), "-s", str(state))
         with (folder / "ipmi_sim.log").open("wb") as words:
             return subprocess.Popen(

@@ -57,7 +57,6 @@ class MachineConfig:
         written to unless ``own_disk``. None takes the image's.
     :param direct: how to boot where the disk has no boot loader
     :param bmc: what its BMC is like; None gives it none
-    :param namespace: of the network (``ip netns``), in which the machine then is reached
     :param qemu: more QEMU arguments
     """
 
@@ -68,7 +67,6 @@ class MachineConfig:
     own_disk: bool = False
     direct: DirectBoot | None = None
     bmc: BmcConfig | None = None
-    namespace: str = ""
     accelerator: Accelerator | None = None
     qemu: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -84,14 +82,8 @@ class MachineHardware:
     disk: Path
     disk_format: str
     direct: DirectBoot | None
-    namespace: str
     extra: tuple[str, ...]
     channels = ("qmp", "console")
-
-    @property
-    def prefix(self) -> tuple[str, ...]:
-        """Enters the network namespace."""
-        return ("ip", "netns", "exec", self.namespace) if self.namespace else ()
 
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line."""
@@ -233,8 +225,7 @@ class Machine:
         self._switch_off()
         config = self.config
         if config.bmc is not None and self._bmc is None:
-            bmc = Bmc(config.bmc, self.folder, namespace=config.namespace)
-            self._bmc = self._stack.enter_context(bmc)
+            self._bmc = self._stack.enter_context(Bmc(config.bmc, self.folder))
         disk, disk_format = self._disk()
         hardware = MachineHardware(
             accelerator=config.accelerator or working_accelerator(),
@@ -243,7 +234,6 @@ class Machine:
             disk=disk,
             disk_format=disk_format,
             direct=config.direct,
-            namespace=config.namespace,
             extra=(*(self._bmc.qemu if self._bmc else ()), *config.qemu),
         )
         for channel in hardware.channels:
