@@ -12,8 +12,8 @@ from kautopsy.fingerprint import fingerprint
 from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
 from kautopsy.oops.corrupted import why_corrupted
 from kautopsy.oops.families import Name
-from kautopsy.oops.families.base import in_function, innermost, printed_as
-from kautopsy.oops.families.torn import HEADLESS, is_crash
+from kautopsy.oops.families.base import HEADLESS, in_function, innermost, printed_as
+from kautopsy.oops.families.torn import is_crash
 from kautopsy.oops.reading import lines_of
 from kautopsy.oops.scan import regions
 from kautopsy.oops.splitter import Report, Splitter
@@ -64,8 +64,7 @@ def _idle_talk(report: Report) -> bool:
         return not is_crash(body)
     return (
         report.family.name in ("other-bug", "torn")
-        and body.head.time is None
-        and body.head.stamp is None
+        and not body.head.by_kernel
         and not body.has_trace
         and body.instruction is None
         and body.facts.task is None

@@ -16,6 +16,7 @@ class Line:
     :param stamp: wall-clock time as the console server, syslog or ``dmesg -T`` wrote it
     :param host: as syslog or netconsole's receiver names who said it
     :param torn: another message was printed into the middle of this one
+    :param by_kernel: it bears the kernel's own stamp, or whoever logged it says it is the kernel's
     """
 
     number: int
@@ -25,3 +26,4 @@ class Line:
     stamp: str | None = None
     torn: bool = False
     host: str | None = None
+    by_kernel: bool = False

@@ -2,7 +2,8 @@
 
 The kernel itself writes ``<level>[time][caller] `` (kernel/printk/printk.c, ``print_syslog``,
 ``print_time``, ``print_caller``); consoles, syslog daemons, the journal and people put more before
-it. Forms are tried in the order of :data:`FORMS`, each at most once, but mail quoting, which nests.
+it. Forms are tried in the order of :data:`FORMS`, once more where logs were relayed; mail quoting
+nests.
 """
 
 from __future__ import annotations
@@ -54,8 +55,10 @@ FORMS: tuple[Form, ...] = tuple(
         ("dmesg -x", r"(?:kern|user|daemon|syslog) *: *\w+ *: "),
         (
             "host and kernel tag",
-            rf"(?:(?P<host>{_HOST}) )?(?:kernel|klogd|vmunix)(?:\[\d+\])?: (?:: )?"
-            rf"|(?P<sender>{_HOST}) (?=<\d+>|\[ *\d+\.\d)"
+            # rsyslog's templates may put facility and level between the two
+            rf" ?(?:(?P<host>{_HOST}) )?(?:\w{{3,8}}\.\w{{3,7}} )?"
+            r"(?P<kernel>kernel|klogd|vmunix)(?:\[\d+\])?:(?: (?:: )?|$)"
+            rf"|(?P<sender>{_HOST}) (?=<\d+>|\[ *\d+\.\d|{_MONTH} +\d{{1,2}} {_CLOCK} )"
             # netconsole sends the rest of a line in datagrams of their own, under the sender's name
             r"|(?P<address>\d{1,3}(?:\.\d{1,3}){3}) ",
         ),
@@ -90,6 +93,9 @@ _NO_PREFIX = re.compile(
     r"[ \t](?![ \t]{0,20}(?:>|[^\W\d_]{3,5}\.? +\d{1,2} \d{1,2}:\d\d:))"
     r"|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:"
 )
+_RELAYS = 3
+"""Times that a line is looked at for prefixes: the kernel's, a daemon's, and a relay's before."""
+_LONGEST_TAG = 120
 _TIME_INSIDE = re.compile(r"\[ {0,5}\d{1,8}\.\d{6}\](?:\[ *[TC]\d{1,8}\])? ")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\[COLOR=[^\]]{1,20}\]|\[/COLOR\]")
 _KERNEL_TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: |\[ *\d+\.\d{6}\]")
@@ -125,29 +131,41 @@ def _clean(raw: str, number: int) -> Line:
         text = raw[fast.end() :]
         inner = _FAST.match(text)  # stamped twice: a console that stamps as the kernel does
         if inner is None:
-            return Line(number, text, float(fast["time"]), fast["caller"])
-        return Line(number, text[inner.end() :], float(inner["time"]), inner["caller"])
+            # `journalctl -o short-monotonic` puts its tag behind the time
+            if " kernel:" not in text[:_LONGEST_TAG]:
+                return Line(number, text, float(fast["time"]), fast["caller"], by_kernel=True)
+        else:
+            return Line(
+                number, text[inner.end() :], float(inner["time"]), inner["caller"], by_kernel=True
+            )
     if not raw or _NO_PREFIX.match(raw):
         return Line(number, raw)
     time: float | None = None
     caller: str | None = None
     stamp: str | None = None
     host: str | None = None
+    tagged = False
     position = 0
-    for form in FORMS:
-        match = form.pattern.match(raw, position)
-        if match is None:
-            continue
-        position = match.end()
-        groups = match.groupdict()
-        if groups.get("time"):
-            time = float(groups["time"])
-        if groups.get("micros"):
-            time = int(groups["micros"]) / 1e6
-        caller = groups.get("caller") or caller
-        stamp = groups.get("stamp") or stamp
-        host = groups.get("host") or groups.get("sender") or groups.get("address") or host
+    for _ in range(_RELAYS):
+        before = position
+        for form in FORMS:
+            match = form.pattern.match(raw, position)
+            if match is None:
+                continue
+            position = match.end()
+            groups = match.groupdict()
+            if groups.get("time"):
+                time = float(groups["time"])
+            if groups.get("micros"):
+                time = int(groups["micros"]) / 1e6
+            caller = groups.get("caller") or caller
+            stamp = groups.get("stamp") or stamp
+            # of a relayed line, the last is who said it first
+            host = groups.get("host") or groups.get("sender") or groups.get("address") or host
+            tagged |= groups.get("kernel") is not None
+        if position == before:
+            break
     text = raw[position:]
     if position and raw[position - 1] == "]" and text.startswith(" "):
         text = text[1:]
-    return Line(number, text, time, caller, stamp, host=host)
+    return Line(number, text, time, caller, stamp, host=host, by_kernel=tagged or time is not None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from kautopsy.oops.lines import Line
 from kautopsy.oops.prefixes import clean
@@ -32,44 +34,87 @@ def lines_of(data: bytes, first_line: int) -> Iterator[Line]:
         numbered = _unquoted(numbered)
     if " Part" in text:
         numbered = _in_pstore_order(numbered)
-    journal = "MESSAGE" in text
+    if "MESSAGE" in text or '{"' in text:
+        yield from _journal(numbered)
+    else:
+        for number, line in numbered:
+            yield from clean(line, number)
+
+
+_MESSAGES = ("MESSAGE", "message", "log", "msg")
+"""Where loggers put a line: the journal, fluentd and Vector, container runtimes."""
+
+
+def _journal(numbered: list[tuple[int, str]]) -> Iterator[Line]:
+    """Lines of the journal's export and JSON forms; other lines as they are."""
+    entry: dict[str, str] = {}
+    first = 0
     binary = False
     for number, line in numbered:
-        if journal:
-            if line.startswith("{"):
-                message = _from_json(line)
-                if message is not None:
-                    for part in message.split("\n"):
-                        yield from clean(part, number)
-                    continue
-            if line.startswith("MESSAGE="):
-                yield from clean(line[8:], number)
+        if line.startswith("{"):
+            record = _from_json(line)
+            if record is not None:
+                yield from _entry(record, number)
                 continue
-            if line == "MESSAGE":
-                binary = True
-                continue
-            if binary:
-                binary = False
-                # a little-endian length of eight bytes stands before the text
-                yield from clean(line[8:].lstrip("\0"), number)
-                continue
-            if _JOURNAL_FIELD.match(line):
-                continue
-        yield from clean(line, number)
+        if binary:
+            binary = False
+            # a little-endian length of eight bytes stands before the text
+            entry["MESSAGE"] = line[8:].lstrip("\0")
+        elif line.rstrip("\r") == "MESSAGE":
+            binary, first = True, number
+        elif line.startswith("MESSAGE="):
+            entry["MESSAGE"], first = line[8:], number
+        elif _JOURNAL_FIELD.match(line):
+            name, _, value = line.partition("=")
+            entry[name] = value
+        else:
+            if "MESSAGE" in entry:
+                yield from _entry(entry, first)
+            entry = {}
+            yield from clean(line, number)
+    if "MESSAGE" in entry:
+        yield from _entry(entry, first)
 
 
-def _from_json(line: str) -> str | None:
+def _entry(record: dict[str, str], number: int) -> Iterator[Line]:
+    """The lines of one entry, with the clocks that the journal has for the kernel's."""
+    by_kernel = record.get("_TRANSPORT", record.get("SYSLOG_IDENTIFIER")) == "kernel"
+    micros = record.get("_SOURCE_MONOTONIC_TIMESTAMP", "") if by_kernel else ""
+    since_epoch = record.get("__REALTIME_TIMESTAMP", "")
+    stamp = None
+    if since_epoch.isdecimal() and len(since_epoch) < 18:
+        stamp = datetime.fromtimestamp(int(since_epoch) / 1e6, UTC).isoformat(timespec="seconds")
+    text = next((record[name] for name in _MESSAGES if name in record), "")
+    for part in text.rstrip("\n").split("\n"):
+        for line in clean(part, number):
+            time = line.time
+            if time is None and micros.isdecimal() and len(micros) < 18:
+                time = int(micros) / 1e6
+            yield replace(
+                line,
+                time=time,
+                stamp=line.stamp or stamp,
+                host=line.host or record.get("_HOSTNAME"),
+                by_kernel=line.by_kernel or by_kernel,
+            )
+
+
+def _from_json(line: str) -> dict[str, str] | None:
+    """An entry's fields that are text; None where ``line`` is no entry."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    message = record.get("MESSAGE") if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        return None
+    fields = {name: value for name, value in record.items() if isinstance(value, str)}
+    message = record.get("MESSAGE")
     if isinstance(message, list):  # bytes that are not printable UTF-8
         try:
-            return bytes(message).decode("utf-8", "replace")
+            fields["MESSAGE"] = bytes(message).decode("utf-8", "replace")
         except (TypeError, ValueError):
             return None
-    return message if isinstance(message, str) else None
+    return fields if any(name in fields for name in _MESSAGES) else None
 
 
 def _unquoted(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from kautopsy.oops.body import Body
 from kautopsy.oops.families import FAMILIES, Family
+from kautopsy.oops.families.base import HEADLESS
 from kautopsy.oops.families.panics import ends
-from kautopsy.oops.families.torn import HEADLESS
 from kautopsy.oops.lines import Line
 from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, ORDERLY
 
@@ -151,7 +151,7 @@ class Splitter:
 
     def _head(self, line: Line, family: Family, match: re.Match[str]) -> Iterator[Report]:
         report = self._open.get(line.caller)
-        if report is not None and report.family.name == HEADLESS:
+        if report is not None and report.family.name == HEADLESS and family.name != "panic":
             # What seemed the rest of a report stands before the head of one: they are two.
             yield self._open.pop(line.caller)
             report = None

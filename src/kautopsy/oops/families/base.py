@@ -60,6 +60,8 @@ class Family:
 
 
 FAMILIES: list[Family] = []
+HEADLESS = "head-lost"
+"""The family of reports of which a log has only the rest."""
 
 
 def report(

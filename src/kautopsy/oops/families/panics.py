@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kautopsy.model.crash import Kind, Trigger
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import (
+    HEADLESS,
     Name,
     at_instruction,
     in_function,
@@ -37,6 +38,8 @@ _DEATHS = frozenset(
         "exec-fault",
         "slab",
         "machine-check",
+        "other-die",
+        HEADLESS,
     }
 )
 

@@ -6,7 +6,14 @@ import re
 
 from kautopsy.model.crash import Kind, Trigger
 from kautopsy.oops.body import Body
-from kautopsy.oops.families.base import Name, at_instruction, in_function, on_stack, report
+from kautopsy.oops.families.base import (
+    HEADLESS,
+    Name,
+    at_instruction,
+    in_function,
+    on_stack,
+    report,
+)
 from kautopsy.oops.families.faults import BEFORE_DIE
 from kautopsy.oops.titles import stable
 
@@ -54,7 +61,6 @@ def _other(match: re.Match[str], body: Body) -> Name:
     )
 
 
-HEADLESS = "head-lost"
 _TOLD: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
     # kernel/sched/core.c __might_resched, mm/debug.c, mm/kasan/report.c, kernel/locking/lockdep.c
     (
