@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ahocorasick_rs import AhoCorasick, Implementation
+
 from kautopsy.oops.body import Body
 from kautopsy.oops.families import FAMILIES, Family
 from kautopsy.oops.families.base import HEADLESS
@@ -19,10 +21,14 @@ from kautopsy.oops.families.panics import ends
 from kautopsy.oops.lines import Line
 from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, ORDERLY
 
-_MAYBE = re.compile("|".join(re.escape(word.decode().strip()) for word in LITERALS))
+_MAYBE = AhoCorasick(
+    [word.decode().strip() for word in LITERALS], implementation=Implementation.DFA
+)
 _BEFORE = 8
 _HEAD_LINES = 40
 """Lines that the head of a report (up to its backtrace) may take."""
+_FAR = 200
+"""Lines without anything of a report, after which it is over; arm64 dumps memory that long."""
 _MAX_LINES = 20_000
 _SWEEP = 4000
 _CUT_HERE = "------------[ cut here ]------------"
@@ -62,7 +68,7 @@ class Report:
 
 def recognise(text: str) -> tuple[Family, re.Match[str]] | None:
     """The family of reports that a line begins, None if it begins none."""
-    if not _MAYBE.search(text) or NOT_CRASHES.search(text):
+    if not _MAYBE.find_matches_as_indexes(text) or NOT_CRASHES.search(text):
         return None
     for family in FAMILIES:
         match = family.pattern.search(text)
@@ -144,7 +150,7 @@ class Splitter:
             return self._time is not None and not self._orderly and not self._open
         if family.name == HEADLESS:
             return not any(
-                caller in (line.caller, None) and not report.body.is_over(line)
+                caller in (line.caller, None) and _listens(report, line)
                 for caller, report in self._open.items()
             )
         return True
@@ -292,6 +298,13 @@ class Splitter:
         while start < len(recent) and not recent[start].text.strip():
             start += 1
         return recent[start:]
+
+
+def _listens(report: Report, line: Line) -> bool:
+    """Whether what looks like a part of some report is one of ``report``."""
+    if report.family.name == HEADLESS and line.number - report.body.last_line > _FAR:
+        return False
+    return not report.body.is_over(line)
 
 
 def _soon(report: Report, line: Line, seconds: float) -> bool:

@@ -85,8 +85,9 @@ _TRAPPING = re.compile(r"<0f> 0b|\(d4210000\)")
 
 @report(
     HEADLESS,
-    r"^[ \t]*(?:Modules linked in:|(?:RIP|EIP|IP): (?:0010|0060):|EIP is at |PC is at "
-    r"|pc : (?:\[<|[A-Za-z_][\w.]*\+0x)|NIP \[[0-9a-f]{8,16}\]|epc : |Krnl PSW : "
+    r"^[ \t]*(?:Modules linked in:|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: "
+    r"|(?:RIP|EIP|IP): (?:0010|0060):|EIP is at |PC is at "
+    r"|pc : (?:\[<|[A-Za-z_][\w.]*\+0x)|NIP \[[0-9a-f]{8,16}\]|epc *: |Krnl PSW : "
     r"|---\[ end (?:trace|Kernel panic)|(?:Read|Write) of size \d+ at addr |in_atomic\(\): \d"
     r"|page dumped because: |other info that might help us debug this:)",
 )
