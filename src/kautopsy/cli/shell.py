@@ -58,9 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.script is not None and (arguments.file or arguments.commands):
         raise UsageError("a script goes without -i and -c")
     if arguments.script is not None and not arguments.script.is_file():
-        raise UnreadableError(
-            "no such script", thing=str(arguments.script), slug="no-such-file"
-        )
+        raise UnreadableError("no such script", thing=str(arguments.script), slug="no-such-file")
     if arguments.file is not None and not arguments.file.is_file():
         raise UnreadableError("no such file", thing=str(arguments.file), slug="no-such-file")
     session = _open(arguments)

@@ -92,4 +92,4 @@ def symbol_names(program: Program) -> tuple[str, ...]:
         except READ_ERRORS:
             found = ()
         program.cache["kautopsy_symbol_names"] = found
-    return found
+    return tuple(found)

@@ -145,7 +145,7 @@ def group(task: Object) -> list[Object]:
 
 
 def named(tasks: Iterable[Object], word: str) -> Iterator[Object]:
-    """Tasks by name: exact; with a backslash before it; or, in single quotes, a regular expression."""
+    """Tasks by name, also with a backslash before it; or by a regular expression in quotes."""
     pattern: re.Pattern[str] | None = None
     if len(word) > 1 and word[0] == word[-1] == "'":
         try:

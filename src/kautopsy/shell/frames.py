@@ -84,9 +84,7 @@ def exception(session: Session, registers: Registers, style: Style) -> Iterator[
 
 def register_lines(values: dict[str, int]) -> Iterator[str]:
     """The registers of x86-64, three a line."""
-    yield (
-        f"    RIP: {values['ip']:016x}  RSP: {values['sp']:016x}  RFLAGS: {values['flags']:08x}"
-    )
+    yield (f"    RIP: {values['ip']:016x}  RSP: {values['sp']:016x}  RFLAGS: {values['flags']:08x}")
     for row in (("ax", "bx", "cx"), ("dx", "si", "di"), ("bp", "r8", "r9"),
                 ("r10", "r11", "r12"), ("r13", "r14", "r15")):  # fmt: skip
         yield "    " + "  ".join(

@@ -31,7 +31,7 @@ class Line:
 
 
 # ``*task_struct`` is the command ``*``; a name may stand alone (``list_head.next ffff...``).
-_NAME = re.compile(r"\s*(\*|!|[^\s|><]+)")
+_NAME = re.compile(r"\s*(\*|!|<|[^\s|><]+)")
 
 
 def parse(text: str) -> Line | None:
@@ -76,9 +76,7 @@ def _outside(text: str) -> int:
             depth += 1
         elif character in ")]":
             depth = max(0, depth - 1)
-        elif depth == 0 and (
-            character == "|" or (character == ">" and text[at - 1 : at] != "-")
-        ):
+        elif depth == 0 and (character == "|" or (character == ">" and text[at - 1 : at] != "-")):
             return at
     return len(text)
 

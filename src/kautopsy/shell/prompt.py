@@ -128,4 +128,3 @@ class Completer:
             for one in all_members(type_)
             if one.name and one.name.startswith(path[-1])
         ]
-

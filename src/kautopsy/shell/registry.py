@@ -2,7 +2,7 @@
 
 ::
 
-    @command("ptob", "page to bytes", usage="[page_number]...", options=(argument("pages", nargs="+"),))
+    @command("ptob", "page to bytes", usage="page ...", arguments=(argument("pages", nargs="+"),))
     def ptob(session: Session, arguments: argparse.Namespace) -> Lines:
         \"\"\"Longer help.\"\"\"
         yield "..."
@@ -54,9 +54,9 @@ def argument(*names: str, **settings: Any) -> Argument:
     return Argument(names, settings)
 
 
-def flag(name: str, help: str, *, dest: str | None = None) -> Argument:
+def flag(name: str, explanation: str, *, dest: str | None = None) -> Argument:
     """An option without a value."""
-    settings: dict[str, Any] = {"action": "store_true", "help": help}
+    settings: dict[str, Any] = {"action": "store_true", "help": explanation}
     if dest is not None:
         settings["dest"] = dest
     return Argument((name,), settings)

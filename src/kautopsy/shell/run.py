@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from kautopsy.kernel.reading import READ_ERRORS, reason
 from kautopsy.report.escape import one_line, terminal
@@ -41,8 +41,8 @@ def execute(session: Session, text: str, output: TextIO, *, page: bool = False) 
         name = line.name
         if name == "!":
             return _shell(line.text or os.environ.get("SHELL", "/bin/sh"))
-        if name.startswith("<"):
-            return read_file(session, Path((name[1:] + " " + line.text).strip()), output)
+        if name == "<":
+            return read_file(session, Path(line.text).expanduser(), output)
         with _where_to(session, line, output, page and _can_page(line.name)) as target:
             for row in lines_of(session, line.name, line.text):
                 target.write(terminal(row) + "\n")
@@ -124,11 +124,14 @@ def _knows(command: Command, words: list[str]) -> bool:
 
 
 def _structure(session: Session, name: str, text: str) -> Lines:
-    """``list_head ffff...``: a structure's name may stand alone; so may a gdb expression not."""
+    """``list_head ffff...``: a structure's name may stand alone."""
     from kautopsy.shell.types import is_aggregate
 
     if session.has_types and is_aggregate(session.program, name.partition(".")[0]):
         yield from lines_of(session, "*", f"{name} {text}".strip())
+        return
+    if session.settings.gdb:
+        yield from lines_of(session, "gdb", f"{name} {text}".strip())
         return
     near = difflib.get_close_matches(name, [*commands(), *session.aliases], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "help lists the commands"
@@ -164,7 +167,7 @@ def _can_page(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _where_to(session: Session, line: Line, output: TextIO, page: bool) -> Iterator[TextIO]:
+def _where_to(session: Session, line: Line, output: TextIO, page: bool) -> Iterator[IO[str]]:
     if line.file:
         with Path(line.file).expanduser().open("a" if line.append else "w") as file:
             yield file

@@ -41,6 +41,7 @@ class Session:
 
     :param dump: None for the running kernel
     :param live: it is the running kernel
+    :param printed: how many values ``p`` has shown
     :param failures: how many commands have failed
     :param investigate: what is wrong with the machine; triage stands above this room, so who opens
         the session gives it
@@ -56,6 +57,7 @@ class Session:
     live: bool = False
     started: float = field(default_factory=time.monotonic)
     failures: int = 0
+    printed: int = 0
     investigate: Callable[[], Iterable[Finding]] | None = None
 
     @property
@@ -106,6 +108,11 @@ class Session:
                 f"{what} takes types, and neither the dump nor a kit has any",
                 hint="kautopsy symbols find DUMP",
             )
+
+    def next_value(self) -> int:
+        """The number of the next ``$N`` that ``p`` shows."""
+        self.printed += 1
+        return self.printed
 
     def base(self, *, hexadecimal: bool = False, decimal: bool = False) -> int:
         """16 or 10: what the options ``-x`` and ``-d`` say, else what was set."""

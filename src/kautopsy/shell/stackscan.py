@@ -48,9 +48,7 @@ def _named(program: Program, word: int) -> str:
     return f"{symbol.name}+{offset}" if offset else symbol.name
 
 
-def text_symbols(
-    session: Session, task: Object, steps: list[Step], style: Style
-) -> Iterator[str]:
+def text_symbols(session: Session, task: Object, steps: list[Step], style: Style) -> Iterator[str]:
     """Every word on the stack that is an address in code, from the last known frame upwards.
 
     Whatever once was returned to is still there: not all of these were on the way to the end.
@@ -77,7 +75,7 @@ def text_symbols(
 
 
 class Texts:
-    """Which addresses are code: the kernel's text, and what symbols of modules say is a function."""
+    """Which addresses are code: the kernel's text, and functions of modules by their symbols."""
 
     def __init__(self, program: Program) -> None:
         self._program = program

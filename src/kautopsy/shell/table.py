@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 Cell = str | int
 
 
-def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "") -> Iterator[str]:
+def columns(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = ""
+) -> Iterator[str]:
     """Rows under a head, two spaces between columns.
 
     :param align: a letter a column: ``l`` left, ``r`` right, ``c`` centred head over left cells
@@ -32,9 +34,6 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = 
         yield "  ".join(cell(text, at) for at, text in enumerate(row)).rstrip()
 
 
-_GAP = re.compile(r"\s{2,}|\s+(?=\S+$)")
-
-
 def rows_of(lines: Iterable[str]) -> list[dict[str, Cell | None]]:
     """The rows of tables among ``lines``: a head in capitals, then lines with as many cells.
 
@@ -50,7 +49,8 @@ def rows_of(lines: Iterable[str]) -> list[dict[str, Cell | None]]:
             continue
         pairs = re.findall(r"([A-Z][A-Z_ ]*?):\s+(\S+)", line)
         if pairs and not head:
-            about = {key.strip().lower(): _value(key.strip().lower(), value) for key, value in pairs}
+            titles = [(key.strip().lower(), value) for key, value in pairs]
+            about = {title: _value(title, value) for title, value in titles}
             continue
         words = line.split()
         if _is_head(words):
@@ -61,9 +61,7 @@ def rows_of(lines: Iterable[str]) -> list[dict[str, Cell | None]]:
         marked = line.startswith(">")
         cells = line.lstrip(">").split(None, len(head) - 1)
         row: dict[str, Cell | None] = dict(about)
-        row.update(
-            {title: _value(title, cell) for title, cell in zip(head, cells, strict=False)}
-        )
+        row.update({title: _value(title, cell) for title, cell in zip(head, cells, strict=False)})
         for title in head[len(cells) :]:
             row[title] = None
         if marked:
@@ -79,14 +77,52 @@ def _is_head(words: list[str]) -> bool:
     )
 
 
+_OF_TWO_WORDS = re.compile(
+    r"OBJECT FILE|IP ADDRESS(?:\(ES\))?|HW (?:TYPE|ADDRESS)|SYSTEM CALL|ADDRESS RANGE"
+)
+
+
 def _heads(line: str) -> list[str]:
-    """The titles: two words that belong together have one space between them."""
-    return re.findall(r"\S+(?: \S+)*", re.sub(r"(?<=\S) (?=\S)", "\x01", line).replace("\x01", "_"))
+    """The titles of a head."""
+    joined = _OF_TWO_WORDS.sub(lambda found: found[0].replace(" ", "_"), line)
+    return joined.split()
 
 
 _DECIMAL = frozenset(
-    "pid ppid cpu vsz rss irq objsize allocated total slabs fd pri nattch bytes nsems messages shmid "
-    "semid msqid uid size used pages free expires tte chrdev blkdev blocks area zone node".split()
+    [
+        "pid",
+        "ppid",
+        "cpu",
+        "vsz",
+        "rss",
+        "irq",
+        "objsize",
+        "allocated",
+        "total",
+        "slabs",
+        "fd",
+        "pri",
+        "nattch",
+        "bytes",
+        "nsems",
+        "messages",
+        "shmid",
+        "semid",
+        "msqid",
+        "uid",
+        "size",
+        "used",
+        "pages",
+        "free",
+        "expires",
+        "tte",
+        "chrdev",
+        "blkdev",
+        "blocks",
+        "area",
+        "zone",
+        "node",
+    ]
 )
 """Columns of numbers in decimal; all others may be hexadecimal and stay text."""
 

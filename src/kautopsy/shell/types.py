@@ -73,7 +73,7 @@ def size_of(type_: Type) -> int:
     try:
         from drgn import sizeof
 
-        return sizeof(type_)
+        return int(sizeof(type_))
     except TypeError:
         return 0
 
@@ -85,7 +85,9 @@ def title(type_: Type) -> str:
     return f"{keyword} {bare.tag}" if bare.tag else keyword
 
 
-def definition(type_: Type, *, offsets: bool = False, base: int | None = None, radix: int = 10) -> Iterator[str]:
+def definition(
+    type_: Type, *, offsets: bool = False, base: int | None = None, radix: int = 10
+) -> Iterator[str]:
     """The lines of a structure's definition, as crash prints them.
 
     :param offsets: each member of the outermost level with its offset

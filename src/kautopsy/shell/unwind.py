@@ -20,9 +20,29 @@ from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.errors import CommandError
 
 MAX_FRAMES = 256
-PT_REGS = (
-    "r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss".split()
-)
+PT_REGS = [
+    "r15",
+    "r14",
+    "r13",
+    "r12",
+    "bp",
+    "bx",
+    "r11",
+    "r10",
+    "r9",
+    "r8",
+    "ax",
+    "cx",
+    "dx",
+    "si",
+    "di",
+    "orig_ax",
+    "ip",
+    "cs",
+    "flags",
+    "sp",
+    "ss",
+]
 """``struct pt_regs`` of x86-64, from its lowest address (arch/x86/include/asm/ptrace.h)."""
 PT_REGS_SIZE = 8 * len(PT_REGS)
 
@@ -174,7 +194,7 @@ class Unwinder:
         return Registers(address, dict(zip(PT_REGS, words, strict=True)))
 
     def stack_of(self, address: int) -> str:
-        """The kind of a stack that is not a task's: ``IRQ``, ``NMI``, ``DOUBLEFAULT`` …; else ''."""
+        """The kind of a stack that is no task's: ``IRQ``, ``NMI``, ``DOUBLEFAULT`` …; else ''."""
         if self._stacks is None:
             self._stacks = list(special_stacks(self.program))
         for low, high, kind in self._stacks:
@@ -236,7 +256,7 @@ class Unwinder:
 
     def _word(self, address: int) -> int:
         try:
-            return self.program.read_u64(address)
+            return int(self.program.read_u64(address))
         except READ_ERRORS:
             return 0
 
@@ -245,9 +265,7 @@ class Unwinder:
 _EXCEPTIONS = {"DF": "DOUBLEFAULT", "NMI": "NMI", "DB": "DEBUG", "MCE": "MCE", "VC": "#VC"}
 
 
-def special_stacks(
-    program: Program, *, only: int | None = None
-) -> Iterator[tuple[int, int, str]]:
+def special_stacks(program: Program, *, only: int | None = None) -> Iterator[tuple[int, int, str]]:
     """The stacks of interrupts and exceptions of every CPU, or of one: low, high, name."""
     from drgn.helpers.linux.cpumask import for_each_possible_cpu
 

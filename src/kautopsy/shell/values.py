@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from drgn import FaultError, Object, Program, Type, TypeKind
 
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.shell.types import AGGREGATES, declare, size_of, unaliased
 
-_REPEATS = 10
-"""gdb's ``print repeats``: longer runs of one value are shown once."""
-_ELEMENTS = 200
-"""gdb's ``print elements``."""
+_ELEMENTS = 256
+"""gdb's ``print elements``, as crash sets it; its ``print repeats`` is without limit there."""
 _ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 27: "\\033"}
 
 
@@ -109,22 +106,9 @@ class Values:
         inner = unaliased(type_.type)
         if is_character(inner):
             return quoted(_raw(value, length), cut=length > _ELEMENTS)
-        # What is inside another bracket stands two columns further in for each.
-        shown: list[str] = []
-        items = (self.text(value[at], depth + 2) for at in range(min(length, _ELEMENTS * 4)))
-        total = 0
-        for text, run in groupby(items):
-            count = sum(1 for _ in run)
-            if count > _REPEATS:
-                shown.append(f"{text} <repeats {count} times>")
-                total += 1
-            else:
-                shown += [text] * count
-                total += count
-            if total >= _ELEMENTS:
-                shown = shown[:_ELEMENTS]
-                return "{" + ", ".join(shown) + "...}"
-        return "{" + ", ".join(shown) + "}"
+        count = min(length, _ELEMENTS)
+        shown = ", ".join(self.text(value[at], depth + 2) for at in range(count))
+        return "{" + shown + ("...}" if length > count else "}")
 
     def _pointer(self, value: Object, type_: Type) -> str:
         address = int(value.value_())
@@ -135,14 +119,15 @@ class Values:
             except (FaultError, *READ_ERRORS):
                 return f"{address:#x} <error: Cannot access memory at address {address:#x}>"
             cut = len(raw) >= _ELEMENTS
-            return f"{address:#x}{self.symbol(address)} {quoted(raw + b'' if cut else raw + bytes(1), cut=cut)}"
+            shown = quoted(raw, cut=True) if cut else quoted(raw + bytes(1))
+            return f"{address:#x}{self.symbol(address)} {shown}"
         return f"{address:#x}{self.symbol(address)}"
 
     def _enum(self, number: int, type_: Type) -> str:
         enumerators = type_.enumerators or ()
         for one in enumerators:
             if one.value == number:
-                return one.name
+                return str(one.name)
         flags = all(one.value and one.value & (one.value - 1) == 0 for one in enumerators)
         if enumerators and flags and number > 0:
             names = [one.name for one in enumerators if one.value & number]
@@ -158,7 +143,8 @@ def _member(value: Object, name: str | None, type_: Type, at: int) -> Object:
     if name is not None:
         return value.member_(name)
     # A member without a name has no way in but by its offset.
-    member = type_.members[at]  # type: ignore[index]
+    assert type_.members is not None
+    member = type_.members[at]
     offset = member.bit_offset or 0
     if value.address_ is not None:
         return Object(value.prog_, member.type, address=value.address_ + offset // 8)
@@ -169,8 +155,8 @@ def _member(value: Object, name: str | None, type_: Type, at: int) -> Object:
 def _raw(value: Object, length: int) -> bytes:
     count = min(length, _ELEMENTS)
     if value.address_ is not None:
-        return value.prog_.read(value.address_, count)
-    return value.to_bytes_()[:count]
+        return bytes(value.prog_.read(value.address_, count))
+    return bytes(value.to_bytes_()[:count])
 
 
 def value_address(value: Object) -> str:
@@ -184,25 +170,11 @@ def is_character(type_: Type) -> bool:
 
 
 def quoted(raw: bytes, *, cut: bool = False) -> str:
-    r"""A C string as gdb shows it: ``"sh", '\000' <repeats 12 times>``."""
+    r"""A C string as gdb shows it: ``"sh\\000\\000"``, one zero at the end left out."""
     if not cut and raw.endswith(b"\0"):
         raw = raw[:-1]
-    if not raw:
-        return '""'
-    parts: list[str] = []
-    text = ""
-    for byte, run in groupby(raw):
-        count = sum(1 for _ in run)
-        if count > _REPEATS:
-            if text:
-                parts.append(f'"{text}"')
-                text = ""
-            parts.append(f"{_character(byte)} <repeats {count} times>")
-        else:
-            text += _escaped(byte, '"') * count
-    if text:
-        parts.append(f'"{text}"')
-    return ", ".join(parts) + ("..." if cut else "")
+    text = "".join(_escaped(byte, '"') for byte in raw)
+    return f'"{text}"' + ("..." if cut else "")
 
 
 def _character(byte: int) -> str:

@@ -5,21 +5,12 @@ from __future__ import annotations
 import argparse
 
 from kautopsy.shell.errors import CommandError
-from kautopsy.shell.registry import Lines, argument, command, commands
+from kautopsy.shell.registry import Lines, command, commands
 from kautopsy.shell.session import Session
 from kautopsy.shell.table import columns
 
 
-@command(
-    "alias",
-    "command aliases",
-    usage="[alias] [command string]",
-    arguments=(
-        argument("name", nargs="?", help="the alias to show or to make"),
-        argument("words", nargs=argparse.REMAINDER, help="what it stands for; '' removes it"),
-    ),
-    table=True,
-)
+@command("alias", "command aliases", usage="[alias] [command string]", raw=True, table=True)
 def alias(session: Session, arguments: argparse.Namespace) -> Lines:
     """Makes an alias of a command string, shows one, or lists them all.
 
@@ -28,20 +19,14 @@ def alias(session: Session, arguments: argparse.Namespace) -> Lines:
     alias NAME ''     removes it
     alias NAME WORDS  makes it; it stays until the session ends
     """
-    name = arguments.name
-    if name is None:
-        rows = [("user", key, value) for key, value in sorted(session.aliases.items())]
-        yield from columns(("ORIGIN", "ALIAS", "COMMAND"), rows)
-        return
-    words = " ".join(arguments.words)
-    if not arguments.words:
-        if name not in session.aliases:
+    name, _, words = arguments.text.partition(" ")
+    words = words.strip()
+    if not words:
+        if name and name not in session.aliases:
             raise CommandError("alias does not exist", thing=name)
-        yield from columns(
-            ("ORIGIN", "ALIAS", "COMMAND"), [("user", name, session.aliases[name])]
-        )
+        yield from _listed(session, name)
         return
-    if words.strip() in ("", '""', "''"):
+    if words in ('""', "''"):
         if session.aliases.pop(name, None) is None:
             raise CommandError("alias does not exist", thing=name)
         yield f"alias deleted: {name}"
@@ -49,4 +34,11 @@ def alias(session: Session, arguments: argparse.Namespace) -> Lines:
     if name in commands():
         raise CommandError("is a command, so it can be no alias", thing=name)
     session.aliases[name] = words
-    yield from columns(("ORIGIN", "ALIAS", "COMMAND"), [("user", name, words)])
+    yield from _listed(session, name)
+
+
+def _listed(session: Session, only: str) -> Lines:
+    rows = [
+        ("user", key, value) for key, value in sorted(session.aliases.items()) if only in ("", key)
+    ]
+    yield from columns(("ORIGIN", "ALIAS", "COMMAND"), rows)

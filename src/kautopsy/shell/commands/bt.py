@@ -21,8 +21,8 @@ from kautopsy.shell.unwind import Step, Unwinder
 @command(
     "bt",
     "backtrace",
-    usage="[-a|-c cpu(s)|-g|-r|-t|-T|-l|-e|-E|-f|-F|-v|-p|-V] [-R ref] [-s [-x|-d]] [-I ip] [-S sp] "
-    "[-n idle] [pid | task] ...",
+    usage="[-a|-c cpu(s)|-g|-r|-t|-T|-l|-e|-E|-f|-F|-v|-p|-V] [-R ref] [-s [-x|-d]] "
+    "[-I ip] [-S sp] [-n idle] [pid | task] ...",
     arguments=(
         flag("-a", "the active task of each CPU", dest="all"),
         flag("-p", "the task that panicked", dest="panic"),

@@ -14,4 +14,3 @@ from kautopsy.shell.session import Session
 def leave(session: Session, arguments: argparse.Namespace) -> Lines:
     """Bail out of the current session. Ctrl-D does the same."""
     raise LeaveShell
-    yield ""

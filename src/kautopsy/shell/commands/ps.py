@@ -134,9 +134,7 @@ def _table(session: Session, arguments: argparse.Namespace) -> Iterator[str]:
     program = session.program
     if not arguments.no_header:
         title = "KSTACKP" if arguments.stack else "TASK"
-        yield (
-            f"      PID    PPID  CPU  {title:^16}  ST  %MEM      VSZ      RSS  COMM"
-        )
+        yield (f"      PID    PPID  CPU  {title:^16}  ST  %MEM      VSZ      RSS  COMM")
     running = on_cpu(program)
     pages = _total_pages(session)
     memory: dict[int, tuple[int, int]] = {}
@@ -218,9 +216,9 @@ def _last(session: Session, arguments: argparse.Namespace) -> Iterator[str]:
 
 def _last_run(task: Object) -> int:
     """``sched_info.last_arrival``, as crash; kernels without it have the entity's start."""
-    for read in (lambda: task.sched_info.last_arrival, lambda: task.se.exec_start):
+    for owner, member in (("sched_info", "last_arrival"), ("se", "exec_start")):
         try:
-            return int(read())
+            return int(task.member_(owner).member_(member))
         except READ_ERRORS:
             continue
     return 0

@@ -102,7 +102,7 @@ def _system_calls(session: Session, which: str) -> Iterator[str]:
 
 
 def _calls_known(session: Session, by_size: int) -> int:
-    """How many entries: the symbol's size may include padding (kallsyms); NR_syscalls is a macro."""
+    """How many entries: kallsyms' sizes include padding, and NR_syscalls is a macro."""
     limit = by_size or 512
     raw = session.program.read(session.program.symbol("sys_call_table").address, 8 * limit)
     for number in range(limit):
@@ -114,7 +114,7 @@ def _calls_known(session: Session, by_size: int) -> int:
 
 def _name(session: Session, address: int) -> str:
     try:
-        return session.program.symbol(address).name
+        return str(session.program.symbol(address).name)
     except LookupError:
         return f"{address:x}"
 
@@ -131,7 +131,7 @@ def _taints(session: Session) -> Iterator[str]:
 
 def _symbol(session: Session, name: str) -> int:
     try:
-        return session.program.symbol(name).address
+        return int(session.program.symbol(name).address)
     except LookupError as error:
         raise CommandError("the kernel has no such symbol", thing=name) from error
 

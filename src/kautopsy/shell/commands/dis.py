@@ -1,0 +1,259 @@
+"""``dis``: disassemble, with symbols, source lines, and the instruction that failed marked."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import capstone  # type: ignore[import-untyped]
+from drgn import Architecture, PlatformFlags, Program
+
+from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.shell.errors import BadArgumentsError, CommandError
+from kautopsy.shell.expression import address_of
+from kautopsy.shell.registry import Lines, argument, command, flag
+from kautopsy.shell.session import Session
+from kautopsy.shell.source import inner_line
+
+_MOST = 1 << 20
+_LONGEST_FUNCTION = 1 << 18
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: its address, its text, its length in bytes."""
+
+    address: int
+    text: str
+    size: int
+
+
+@command(
+    "dis",
+    "disassemble",
+    usage="[-rfludxs][-b [num]] [address | symbol | (expression)] [count]",
+    arguments=(
+        flag("-r", "from the function's start up to and including the address", dest="reverse"),
+        flag("-f", "from the address to the end of the function", dest="forward"),
+        flag("-l", "source lines (they take DWARF)", dest="lines"),
+        flag("-u", "the address is of the current task's user space", dest="user"),
+        flag("-x", "offsets in hexadecimal", dest="hexadecimal"),
+        flag("-d", "offsets in decimal", dest="decimal"),
+        flag("-s", "the source's file and line before the first instruction", dest="source"),
+        argument("-b", dest="bytes", nargs="?", const="0", default=None, metavar="num",
+                 help="the bytes of each instruction"),
+        argument("where", nargs="*", metavar="address", help="and how many instructions"),
+    ),
+    drgn='''
+    code = prog.read(prog.symbol("vfs_write").address, prog.symbol("vfs_write").size)
+    import capstone  # type: ignore[import-untyped]
+    list(capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64).disasm(code, 0))
+    ''',
+)  # fmt: skip
+def dis(session: Session, arguments: argparse.Namespace) -> Lines:
+    """Instructions from an address on: to the function's end, or as many as count says.
+
+    The instruction at which a CPU stopped or an exception struck is marked with =>. Without an
+    address: the function in which the panic task was.
+    """
+    program = session.program
+    faults = stopped(session)
+    words = list(arguments.where)
+    reverse, forward = arguments.reverse, arguments.forward
+    if not words:
+        if not faults:
+            raise BadArgumentsError("an address is missing", hint="help dis")
+        words = [hex(max(faults))]
+        reverse = not forward
+    address = address_of(program, words[0])
+    count = _count(words)
+    radix = session.base(hexadecimal=arguments.hexadecimal, decimal=arguments.decimal)
+    start, end = _range(session, address, count, arguments, reverse, forward)
+    shown = 0
+    place = ""
+    if arguments.source and (first := inner_line(program, address)):
+        yield f"FILE: {first.rpartition(': ')[0]}"
+        yield f"LINE: {first.rpartition(': ')[2]}"
+        yield ""
+    for one in instructions(session, start, end, user=arguments.user):
+        if reverse and one.address > address:
+            break
+        if count is not None and shown >= count:
+            break
+        if arguments.lines and (line := inner_line(program, one.address)) and line != place:
+            place = line
+            yield line
+        shown += 1
+        yield _line(session, one, radix, arguments.bytes is not None, one.address in faults)
+    if not shown:
+        raise CommandError("no instructions there", thing=f"{address:x}")
+
+
+def _count(words: list[str]) -> int | None:
+    if len(words) == 1:
+        return None
+    if len(words) > 2 or not re.fullmatch(r"0x[0-9a-fA-F]+|\d+", words[1]):
+        raise BadArgumentsError("invalid count", thing=" ".join(words[1:]))
+    return min(int(words[1], 0), _MOST)
+
+
+def _range(
+    session: Session,
+    address: int,
+    count: int | None,
+    arguments: argparse.Namespace,
+    reverse: bool,
+    forward: bool,
+) -> tuple[int, int]:
+    if arguments.user:
+        return address, address + 16 * (count or 1)
+    try:
+        symbol = session.program.symbol(address)
+    except LookupError:
+        if reverse:
+            raise CommandError("no function there", thing=f"{address:x}") from None
+        return address, address + 16 * (count or 1)
+    size = symbol.size or function_size(session.program, symbol.address)
+    end = symbol.address + min(size, _LONGEST_FUNCTION)
+    if reverse:
+        return symbol.address, end
+    if count is not None:
+        return address, max(address + 16 * count, address + 1)
+    # An address in the middle of a function without -f: one instruction, as crash.
+    if address != symbol.address and not forward:
+        return address, address + 1
+    return address, end
+
+
+def function_size(program: Program, start: int) -> int:
+    """Bytes to the next symbol, for tables that keep no sizes."""
+    for size in range(16, 1 << 14, 16):
+        try:
+            if program.symbol(start + size).address != start:
+                return size
+        except LookupError:
+            return size
+    return 1 << 14
+
+
+def stopped(session: Session) -> frozenset[int]:
+    """Where CPUs stopped: the instruction pointers that exceptions and NMIs saved."""
+
+    def find() -> frozenset[int]:
+        from kautopsy.shell.commands.bt import frames
+        from kautopsy.shell.context import on_cpu, pid_or_task
+
+        found: set[int] = set()
+        if not session.has_types or session.live:
+            return frozenset()
+        for task in on_cpu(session.program):
+            try:
+                steps = frames(session, pid_or_task(session, f"{task:x}"))
+            except (CommandError, *READ_ERRORS):
+                continue
+            found |= {
+                step.registers.values["ip"]
+                for step in steps
+                if step.registers is not None and not step.registers.user
+            }
+        return frozenset(found)
+
+    known = session.cached("stopped", find)
+    assert isinstance(known, frozenset)
+    return known
+
+
+def instructions(
+    session: Session, start: int, end: int, *, user: bool = False
+) -> Iterator[Instruction]:
+    """Disassemble ``[start, end)``; an instruction that begins before the end is whole.
+
+    :raises CommandError: its memory is not in the dump, or no disassembler for the machine
+    """
+    program = session.program
+    engine = _engine(program)
+    want = end - start + 16
+    raw = b""
+    for size in (want, max(1, min(want, 4096 - start % 4096))):
+        try:
+            if user:
+                from kautopsy.shell.commands.struct import user_bytes
+
+                raw = user_bytes(session, start, size)
+            else:
+                raw = program.read(start, size)
+            break
+        except READ_ERRORS:
+            continue
+    if not raw:
+        raise CommandError("its memory is not in the dump", thing=f"{start:x}")
+    at = 0
+    while start + at < end and at < len(raw):
+        chunk = next(engine.disasm_lite(raw[at : at + 16], start + at, 1), None)
+        if chunk is None:
+            yield Instruction(start + at, "(bad)", 1)
+            at += 1
+            continue
+        address, size, mnemonic, operands = chunk
+        yield Instruction(address, f"{mnemonic:<6} {operands}".rstrip(), size)
+        at += size
+
+
+def _engine(program: Program) -> capstone.Cs:
+    platform = program.platform
+    assert platform is not None
+    order = (
+        capstone.CS_MODE_LITTLE_ENDIAN
+        if platform.flags & PlatformFlags.IS_LITTLE_ENDIAN
+        else capstone.CS_MODE_BIG_ENDIAN
+    )
+    known = {
+        Architecture.X86_64: (capstone.CS_ARCH_X86, capstone.CS_MODE_64),
+        Architecture.I386: (capstone.CS_ARCH_X86, capstone.CS_MODE_32),
+        Architecture.AARCH64: (capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM),
+        Architecture.ARM: (capstone.CS_ARCH_ARM, capstone.CS_MODE_ARM),
+        Architecture.PPC64: (capstone.CS_ARCH_PPC, capstone.CS_MODE_64 | order),
+        Architecture.S390X: (capstone.CS_ARCH_SYSZ, capstone.CS_MODE_BIG_ENDIAN),
+        Architecture.RISCV64: (capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV64),
+    }.get(platform.arch)
+    if known is None:
+        raise CommandError("no disassembler for this machine's code")
+    engine = capstone.Cs(*known)
+    if known[0] == capstone.CS_ARCH_X86:
+        engine.syntax = capstone.CS_OPT_SYNTAX_ATT
+    return engine
+
+
+# What a branch or call leads to, in AT&T syntax: the only operand, a bare number.
+_TARGET = re.compile(r"^((?:j\w+|call\w*|loop\w*|b|bl|cbn?z|tbn?z)\s+.*?)(0x[0-9a-f]+)$")
+_RELATIVE = re.compile(r"(-?0x[0-9a-f]+|-?\d+)\(%rip\)")
+
+
+def _line(session: Session, one: Instruction, radix: int, show_bytes: bool, marked: bool) -> str:
+    where = label(session.program, one.address, radix)
+    text = one.text
+    if found := _TARGET.match(text):
+        text = f"{found[1]}{found[2]}{label(session.program, int(found[2], 16), radix)}"
+    elif found := _RELATIVE.search(text):
+        target = (one.address + one.size + int(found[1], 0)) & 0xFFFF_FFFF_FFFF_FFFF
+        text += f"        # {target:#x}{label(session.program, target, radix)}"
+    raw = ""
+    if show_bytes:
+        raw = " ".join(f"{byte:02x}" for byte in session.program.read(one.address, one.size))
+        raw = f"{raw:<24}"
+    mark = "=> " if marked else ""
+    return f"{mark}{one.address:#x}{where}:\t{raw}{text}"
+
+
+def label(program: Program, address: int, radix: int) -> str:
+    """`` <vfs_write+4>``, '' where no symbol covers the address."""
+    try:
+        symbol = program.symbol(address)
+    except LookupError:
+        return ""
+    offset = address - symbol.address
+    if not offset:
+        return f" <{symbol.name}>"
+    return f" <{symbol.name}+{offset:#x}>" if radix == 16 else f" <{symbol.name}+{offset}>"

@@ -1,0 +1,114 @@
+"""``files``: open files of a task."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Iterator
+
+from drgn import Object
+from drgn.helpers.linux.fs import d_path, for_each_file
+
+from kautopsy.kernel.reading import READ_ERRORS, text
+from kautopsy.shell.context import header, tasks_or_context
+from kautopsy.shell.registry import Lines, PerTask, argument, command
+from kautopsy.shell.session import Session
+
+_TYPES = {0o010000: "FIFO", 0o020000: "CHR", 0o040000: "DIR", 0o060000: "BLK", 0o100000: "REG",
+          0o120000: "LNK", 0o140000: "SOCK"}  # fmt: skip
+
+
+@command(
+    "files",
+    "open files",
+    usage="[-d dentry] | [-p inode] | [-c] [-R reference] [pid | taskp] ...",
+    arguments=(
+        argument("-R", dest="reference", help="only descriptors, addresses or files like this"),
+        argument("tasks", nargs="*", metavar="pid|taskp"),
+    ),
+    per_task=PerTask.ARGUMENT,
+    delegates=True,
+    table=True,
+    drgn="""
+    from drgn.helpers.linux.fs import d_path, for_each_file
+    for fd, file in for_each_file(task):
+        print(fd, d_path(file.f_path))
+    """,
+)
+def files(session: Session, arguments: argparse.Namespace) -> Lines:
+    """Root, working directory, and every descriptor: file, dentry, inode, type, path.
+
+    A file whose dentry the dump lacks still has its line.
+    """
+    session.need_types("files")
+    for number, task in enumerate(tasks_or_context(session, arguments.tasks)):
+        lines = _one(task)
+        if arguments.reference:
+            lines = _referring(lines, arguments.reference)
+        first = True
+        for line in lines:
+            if first and number:
+                yield ""
+            first = False
+            yield line
+
+
+def _one(task: Object) -> Iterator[str]:
+    yield header(task)
+    try:
+        root, pwd = text(d_path(task.fs.root)), text(d_path(task.fs.pwd))
+        yield f"ROOT: {root}    CWD: {pwd}"
+    except READ_ERRORS:
+        yield "ROOT: (unreadable)    CWD: (unreadable)"
+    rows: list[str] = []
+    try:
+        for fd, file in for_each_file(task):
+            rows.append(_row(fd, file))
+    except READ_ERRORS:
+        rows.append("(the rest of the descriptors is not in the dump)")
+    if not rows:
+        yield "No open files"
+        return
+    yield " FD       FILE            DENTRY           INODE       TYPE PATH"
+    yield from rows
+
+
+def _row(fd: int, file: Object) -> str:
+    dentry = inode = 0
+    kind = "?"
+    path = ""
+    try:
+        dentry = int(file.f_path.dentry)
+        node = file.f_path.dentry.d_inode
+        inode = int(node)
+        kind = _TYPES.get(int(node.i_mode) & 0o170000, "UNKN")
+        # crash gives pipes and sockets no path: they have none.
+        path = "" if kind in ("SOCK",) else text(d_path(file.f_path))
+    except READ_ERRORS:
+        path = path or "(unreadable)"
+    if kind == "FIFO" and path.startswith("pipe:"):
+        kind, path = "PIPE", ""
+    return f"{fd:>3} {file.value_():016x} {dentry:016x} {inode:016x} {kind:<4} {path}".rstrip()
+
+
+def _referring(lines: Iterable[str], reference: str) -> Iterator[str]:
+    heads: list[str] = []
+    for line in lines:
+        if re.match(r"PID:|ROOT:|\s+FD ", line):
+            heads.append(line)
+            if line.startswith("ROOT:") and reference in line.split():
+                yield from heads
+                heads = []
+            continue
+        if _matches(line, reference):
+            yield from heads
+            heads = []
+            yield line
+
+
+def _matches(line: str, reference: str) -> bool:
+    words = line.split()
+    bare = reference.removeprefix("0x").lower()
+    return bool(words) and (
+        words[0] == reference or bare in words[1:4] or reference in (line[58:] or "")
+    )

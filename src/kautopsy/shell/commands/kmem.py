@@ -1,0 +1,121 @@
+"""``kmem``: the kernel's memory."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Iterator
+
+from kautopsy.shell.delegate import delegate
+from kautopsy.shell.errors import CommandError
+from kautopsy.shell.registry import Lines, command
+from kautopsy.shell.session import Session
+from kautopsy.shell.slabs import every_object, rooted
+
+# drgn: order, size, migrate type, list, and but for -F blocks and pages.
+_FREE_LIST = re.compile(r"\s*(\d+)\s+(\d+k)\s+[A-Z_]+\s+([0-9a-f]{8,16})(?:\s+(\d+)\s+(\d+))?$")
+
+
+@command(
+    "kmem",
+    "kernel memory",
+    usage="[-f|-F|-c|-C|-i|-v|-V|-n|-z|-o|-h] [-p | -m member[,member]] "
+    "[[-s|-S|-S=cpu[s]|-r] [slab] [-I slab[,slab]]] [-g [flags]] [[-P] address]",
+    raw=True,
+    table=True,
+)
+def kmem(session: Session, arguments: argparse.Namespace) -> Lines:
+    """What an address is: symbol, slab object, page, task, stack. Or memory in use, by an option.
+
+    -S lists every object of a slab cache, [allocated] in brackets, by CPU and node. -r sums a root
+    cache and its children (4.11 to 5.8). -c and -C walk the page_hash_table, which Linux 2.6 did
+    away with. The other options are drgn's, listed below.
+    """
+    session.need_types("kmem")
+    words = arguments.text.split()
+    if not words:
+        raise CommandError("an option or an address is missing", hint="help kmem")
+    ignored = _option(words, "-I")
+    if words[0] in ("-c", "-C"):
+        raise CommandError("this kernel has no page_hash_table (it went away in Linux 2.6)")
+    if words[0].startswith("-S"):
+        return every_object(session, words[0][2:].lstrip("="), words[1:], ignored)
+    if words[0] == "-r":
+        return rooted(session, words[1:], ignored)
+    lines = delegate(session, "kmem", arguments.text)
+    if words[0] == "-i" or words[0].startswith("-i="):
+        return _usage(session, delegate(session, "kmem", "-i"))
+    if words[0] in ("-f", "-F"):
+        return _free(lines)
+    return lines
+
+
+def _option(words: list[str], name: str) -> tuple[str, ...]:
+    if name not in words:
+        return ()
+    at = words.index(name)
+    if at + 1 >= len(words):
+        raise CommandError(f"{name} takes slab caches", hint="help kmem")
+    value = words[at + 1]
+    del words[at : at + 2]
+    return tuple(value.split(","))
+
+
+def _usage(session: Session, lines: Iterable[str]) -> Iterator[str]:
+    """Percentages rounded down, sizes spaced, and what is shared, as crash shows them."""
+    total: dict[str, int] = {}
+    for line in lines:
+        found = re.match(
+            r"\s*([A-Z][A-Z ]*?)\s+(\d+)\s+([\d.]+\s?[KMGT]?B?)\s+(?:----|\d+% of ([A-Z ]+))$", line
+        )
+        if found is None:
+            yield line
+            continue
+        name, pages, of = found[1], int(found[2]), found[4]
+        total[name] = pages
+        whole = {"TOTAL LIMIT": "COMMIT LIMIT"}.get(of or "", of or "")
+        size = re.sub(r"^([\d.]+?)(?:\.0)?\s?([KMGT]B)$", r"\1 \2", found[3])
+        share = (
+            "----" if of is None else f"{100 * pages // max(1, total.get(whole, 0)):>3}% of {of}"
+        )
+        yield f"{name:>13}  {pages:>7}  {size:>12}  {share:>11}".rstrip()
+        if name == "USED":
+            shared = _shared(session)
+            if shared is not None:
+                memory = total.get("TOTAL MEM", 0)
+                share = f"{100 * shared // max(1, memory):>3}% of TOTAL MEM"
+                yield f"{'SHARED':>13}  {shared:>7}  {_pages(shared):>12}  {share:>11}"
+
+
+def _pages(count: int) -> str:
+    from kautopsy.shell.commands.mach import size_words
+
+    return size_words(count * 4096)
+
+
+def _shared(session: Session) -> int | None:
+    """Pages in files that are mapped, ``NR_FILE_MAPPED``, as crash counts them since 5.0."""
+    from drgn.helpers.linux.vmstat import global_node_page_state
+
+    try:
+        return int(global_node_page_state(session.program["NR_FILE_MAPPED"]))
+    except (LookupError, TypeError, ValueError):
+        return None
+
+
+def _free(lines: Iterable[str]) -> Iterator[str]:
+    """crash's heads; its table does not say which migrate type a list is of."""
+    for line in lines:
+        line = line.replace("START_PFN", "START_MAPNR")
+        if line.startswith("ORDER"):
+            yield "AREA    SIZE  FREE_AREA_STRUCT  BLOCKS  PAGES"
+            continue
+        found = re.match(
+            r"\s*(\d+)\s+(\d+k)\s+[A-Z_]+\s+([0-9a-f]{8,16})(?:\s+(\d+)\s+(\d+))?$", line
+        )
+        if found is None:
+            yield line
+        elif found[4] is None:
+            yield f"{found[1]:>3} {found[2]:>9}  {found[3]}"
+        else:
+            yield f"{found[1]:>3} {found[2]:>9}  {found[3]}  {found[4]:>6} {found[5]:>6}"

@@ -1,0 +1,61 @@
+"""``rd``: read memory."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from kautopsy.shell.errors import CommandError
+from kautopsy.shell.expression import address_of
+from kautopsy.shell.registry import Lines, command
+from kautopsy.shell.session import Session
+
+
+@command(
+    "rd",
+    "read memory",
+    usage="[-adDsSupxmfN][-8|-16|-32|-64][-o offs][-e addr][-r file][address|symbol] [count]",
+    raw=True,
+    drgn="""
+    prog.read(0xffff..., 64)          # bytes
+    prog.read_u64(0xffff...)          # a number
+    """,
+)
+def rd(session: Session, arguments: argparse.Namespace) -> Lines | None:
+    """Memory in words of 64, 32, 16 or 8 bits, as text (-a), with symbols (-s) and slabs (-S)."""
+    text = arguments.text
+    # Expressions in parentheses, and symbols with offsets, are ours to work out.
+    for found in re.findall(r"\([^)]*\)|(?<!\S)[A-Za-z_]\w*\+(?:0x)?[0-9a-fA-F]+(?!\S)", text):
+        try:
+            text = text.replace(found, f"{address_of(session.program, found):x}")
+        except CommandError:
+            raise CommandError("not a symbol or address", thing=found) from None
+    if re.search(r"(?<!\S)-[a-zA-Z]*f", text):
+        return _file(session, text)
+    from kautopsy.shell.delegate import delegate
+
+    return delegate(session, "rd", text)
+
+
+def _file(session: Session, text: str) -> Lines:
+    """``-f``: the address is an offset in the dump's file."""
+    import struct
+
+    if session.dump is None:
+        raise CommandError("-f is for dumps")
+    words = [word for word in text.split() if not word.startswith("-")]
+    try:
+        offset = int(words[0], 16)
+        count = int(words[1], 0) if len(words) > 1 else 1
+    except (IndexError, ValueError):
+        raise CommandError("an offset in the file and a count are needed", thing=text) from None
+    with open(session.dump.path, "rb") as file:  # noqa: PTH123 - the path is text in the model
+        file.seek(offset)
+        raw = file.read(8 * min(count, 1 << 24))
+    if not raw:
+        raise CommandError("is beyond the end of the dump's file", thing=words[0])
+    for at in range(0, len(raw) // 8 * 8, 16):
+        part = raw[at : at + 16]
+        values = " ".join(f"{word:016x}" for (word,) in struct.iter_unpack("<Q", part))
+        shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
+        yield f"{offset + at:16x}:  {values:<33}   {shown}"

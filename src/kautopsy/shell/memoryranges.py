@@ -1,0 +1,128 @@
+"""The memory that a dump holds, by kernel virtual address: what can be searched."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from drgn import Program, RelocatableModule
+
+from kautopsy.dump.pages import held_ranges
+from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.model.errors import KautopsyError
+from kautopsy.shell.errors import CommandError
+from kautopsy.shell.paging import START_KERNEL_MAP
+from kautopsy.shell.session import Session
+
+CHUNK = 1 << 20
+_PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Memory that can be read in one piece: ``physical`` or kernel virtual addresses.
+
+    :param shift: what is to be added to an address to show it
+    """
+
+    start: int
+    end: int
+    physical: bool = False
+    shift: int = 0
+
+
+def direct_map(session: Session) -> list[Stretch]:
+    """All memory of the dump, read by physical address, shown by its address in the direct map."""
+    program = session.program
+    base = _base(program, "page_offset_base", 0xFFFF_8880_0000_0000)
+    return [Stretch(low, high, physical=True, shift=base) for low, high in held(session)]
+
+
+def held(session: Session) -> list[tuple[int, int]]:
+    """The physical ranges that are in the dump.
+
+    :raises CommandError: that is not known (the running kernel, another container)
+    """
+    if session.dump is None:
+        raise CommandError("the pages of the running kernel are not listed", hint="give -s and -l")
+    path = session.dump.path
+
+    def read() -> list[tuple[int, int]]:
+        try:
+            return held_ranges(Path(path))
+        except KautopsyError as error:
+            raise CommandError(error.what, thing=path, hint="give -s and -l") from error
+
+    found = session.cached("held", read)
+    assert isinstance(found, list)
+    return found
+
+
+def _base(program: Program, name: str, otherwise: int) -> int:
+    try:
+        return int(program.read_u64(program.symbol(name).address))
+    except READ_ERRORS:
+        return otherwise
+
+
+def image(session: Session) -> list[Stretch]:
+    """The kernel's image at its link address."""
+    program = session.program
+    try:
+        start, end = (program.symbol(name).address for name in ("_text", "_end"))
+    except LookupError:
+        return []
+    if start < START_KERNEL_MAP:
+        return []
+    return [Stretch(start, end)]
+
+
+def mapped(session: Session) -> list[Stretch]:
+    """What vmalloc() mapped, and the modules."""
+    from drgn.helpers.linux.mm import for_each_vmap_area
+
+    program = session.program
+    found: list[Stretch] = []
+    try:
+        for area in for_each_vmap_area(program):
+            found.append(Stretch(int(area.va_start), int(area.va_end)))
+    except READ_ERRORS:
+        pass
+    known = {one.start for one in found}
+    for module in program.modules():
+        if isinstance(module, RelocatableModule):
+            for low, high in module.address_ranges or ():
+                if not any(one.start <= low < one.end for one in found) and low not in known:
+                    found.append(Stretch(low, high))
+    return sorted(found, key=lambda one: one.start)
+
+
+def pieces(
+    program: Program, stretches: list[Stretch], low: int, high: int
+) -> Iterator[tuple[int, bytes]]:
+    """The memory of ``stretches`` between two addresses (as shown), a megabyte or less at a time.
+
+    :returns: address as shown, and what is there; pages that are missing are left out
+    """
+    for one in stretches:
+        start = max(one.start, low - one.shift)
+        end = min(one.end, high - one.shift)
+        while start < end:
+            size = min(CHUNK, end - start)
+            try:
+                yield start + one.shift, program.read(start, size, one.physical)
+            except READ_ERRORS:
+                yield from _by_page(program, one, start, start + size)
+            start += size
+
+
+def _by_page(
+    program: Program, stretch: Stretch, start: int, end: int
+) -> Iterator[tuple[int, bytes]]:
+    while start < end:
+        size = min(_PAGE - start % _PAGE, end - start)
+        with contextlib.suppress(*READ_ERRORS):
+            yield start + stretch.shift, program.read(start, size, stretch.physical)
+        start += size
