@@ -12,6 +12,7 @@ from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_present_cpu
 from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_curr, cpu_rq
 from drgn.helpers.linux.stack import LinuxKernelStack, StackKind, kernel_stack_trace
+from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kautopsy.kernel.globals import variable
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
@@ -63,7 +64,9 @@ class Cpu(msgspec.Struct, frozen=True):
     context: Annotated[str, Column("idle, user, task, softirq, irq, nmi or unknown")]
     function: Annotated[str, Column("innermost function of what it did, the crash's own left out")]
     interrupts: Annotated[bool | None, Column("enabled; None if its registers are not in the dump")]
-    silent: Annotated[int | Unreadable, Column("since its last tick or switch", unit="ns")]
+    silent: Annotated[
+        int | Unreadable, Column("since its last tick or switch, or its next was due", unit="ns")
+    ]
     running: Annotated[
         int | Unreadable | None,
         Column(
@@ -143,9 +146,28 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
         context=context,
         function=function,
         interrupts=interrupts,
-        silent=readable(lambda: max(0, clock - int(cpu_rq(program, cpu).clock))),
+        silent=_silent(program, cpu, clock),
         running=running,
     )
+
+
+def _silent(program: Program, cpu: int, clock: int) -> int | Unreadable:
+    """Nanoseconds without a tick, by the runqueue's clock and by the timer that was due.
+
+    Other CPUs move the clock of a runqueue too where they look at its load, newer kernels more
+    often; but only the CPU itself takes its timer's interrupt (``tick_cpu_device``,
+    kernel/time/tick-common.c; a stopped tick has an event in the future or none).
+    """
+    still = readable(lambda: max(0, clock - int(cpu_rq(program, cpu).clock)))
+    overdue = readable(lambda: _overdue(program, cpu))
+    known = [one for one in (still, overdue) if isinstance(one, int)]
+    return max(known) if known else still
+
+
+def _overdue(program: Program, cpu: int) -> int:
+    device = per_cpu(variable(program, "tick_cpu_device", "struct tick_device"), cpu)
+    event = int(device.evtdev.next_event)
+    return max(0, int(ktime_get_coarse_ns(program)) - event) if 0 < event < 1 << 62 else 0
 
 
 def _since_idle(program: Program, cpu: int) -> int:

@@ -41,6 +41,7 @@ class Work(msgspec.Struct, frozen=True):
     starving: Annotated[
         int | Unreadable, Column("since the pool last took up a work item", unit="ns")
     ]
+    used: Annotated[int | Unreadable, Column("CPU time this work has taken", unit="ns")]
 
 
 @table
@@ -84,11 +85,18 @@ def _row(program: Program, task: Object, worker: Object, clock: int) -> Work:
         pending=_length(pool.worklist),
         inactive=_inactive(queue),
         starving=readable(lambda: _starving(program, pool)),
+        used=readable(lambda: _used(task, worker)),
     )
 
 
+def _used(task: Object, worker: Object) -> int:
+    # Since 616db8779b1e ("workqueue: Automatically mark CPU-hogging work items CPU_INTENSIVE",
+    # v6.5) a worker remembers its thread's run time at the start of the work.
+    return max(0, int(task.se.sum_exec_runtime) - int(worker.current_at))
+
+
 def _starving(program: Program, pool: Object) -> int:
-    # worker_pool.watchdog_ts is kept with and without CONFIG_WQ_WATCHDOG.
+    # worker_pool.watchdog_ts; kept without CONFIG_WQ_WATCHDOG too, but not by every kernel.
     jiffies = int(variable(program, "jiffies_64", "unsigned long"))
     ticks = (jiffies - int(pool.watchdog_ts)) % (1 << 64)
     return ticks * 1_000_000_000 // ticks_per_second(program) if ticks < 1 << 40 else 0

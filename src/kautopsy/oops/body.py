@@ -30,6 +30,9 @@ _LOCK_DEPENDENCY = re.compile(r"[ \t]*-> #\d+")
 _PAGE_OWNER = re.compile(
     r"page (?:last (?:allocated|free)|allocated via)|page_owner (?:tracks|free)|Page allocated via"
 )
+# mm/slub.c print_track(): who allocated and who freed the object, with their stacks behind since
+# d6543e393616 ("slub: Enable backtrace for create/delete points", v3.2); INFO: until v5.13.
+_SLUB_TRACK = re.compile(r"(?:INFO: )?(?:Allocated|Freed) in \S+(?: \[\w+\])? age=\d+ cpu=\d+")
 _NO_STACK = re.compile(r"\(stack is not available\)|stack is not available|<no backtrace>")
 _END = re.compile(
     r"---\[ end (?:trace|Kernel panic)|^---\[ end|Rebooting in \d+ seconds|^\(XEN\) |^<<<<<+"
@@ -165,6 +168,9 @@ class Body:
                 self._current = None
                 self._section = None
             return ended
+        if _SLUB_TRACK.match(text):
+            self._announce(text, call=False)
+            return True
         if self._read_stack_head(text):
             return True
         if self._read_frames(text):

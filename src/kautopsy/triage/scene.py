@@ -123,6 +123,18 @@ class Scene:
         function = readable(lambda: work_at_hand(self.program, task))
         return culprit((locate(self.program, function),)) if isinstance(function, int) else None
 
+    def holder(self, task: int, waiter: Culprit | None) -> Culprit | None:
+        """As :meth:`blame`, of who holds what ``waiter`` asks for.
+
+        A lock of a module is taken by the module, however deep in the kernel it sleeps then.
+        """
+        if waiter is not None and waiter.module is not None:
+            own = [frame for frame in self.frames(task) if frame.module == waiter.module]
+            found = culprit(own)
+            if found is not None:
+                return found
+        return self.blame(task)
+
     @cached_property
     def memory(self) -> MemoryUse | None:
         """Where the memory was, with its largest holders; None if nothing of that can be read."""

@@ -169,6 +169,9 @@ def choose(crashes: Iterable[Crash]) -> tuple[Crash | None, tuple[Crash, ...], i
 
 def _gravity(crash: Crash) -> tuple[int, bool]:
     first = "D" not in crash.tainted and not crash.corrupted
+    if crash.kind is Kind.OUT_OF_MEMORY and crash.title.startswith("kernel panic"):
+        # After it there is nothing; an allocation that failed without it is survived.
+        return 3, first
     if crash.trigger in (None, Trigger.SOFT_LOCKUP, Trigger.OUT_OF_MEMORY):
         return (0 if crash.kind in _SURVIVED else 1), first
     return 2, first

@@ -77,8 +77,11 @@ _TOLD: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
     ),
 )
 _PANIC_END = re.compile(r"---\[ end Kernel panic - not syncing: (?P<reason>[^\]]*)")
-# Somebody asked for registers or backtraces: SysRq-p, -l and -t, NMIs to all CPUs
-_ASKED_FOR = re.compile(r"[Ss]ys[Rr]q|NMI backtrace|Sending NMI|Show Regs")
+# Registers and backtraces that say nothing of a fault: SysRq-p, -l and -t, NMIs to all CPUs, and an
+# allocation that failed while the kernel wrote to a process (mm/oom_kill.c, mm/page_alloc.c)
+_ASKED_FOR = re.compile(
+    r"[Ss]ys[Rr]q|NMI backtrace|Sending NMI|Show Regs|invoked oom-killer: |page allocation failure"
+)
 _TRAPPING = re.compile(r"<0f> 0b|\(d4210000\)")
 """x86's ud2 and arm64's brk #0x800, which BUG() and WARN() are made of."""
 

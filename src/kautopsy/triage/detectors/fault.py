@@ -54,6 +54,7 @@ _POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
 
 _REMARKS = (Kind.WARNING, Kind.LOCK_MISUSE, Kind.DATA_RACE)
 
+_LOWEST_USER = 0x1_0000
 _HARDWARE = (Kind.MACHINE_CHECK, Kind.HARDWARE_NMI)
 _REPORTED_BY_HARDWARE = re.compile(r"\[Hardware Error\]|^EDAC |NMI: (IOCK|PCI|SERR)|mce: ")
 
@@ -326,6 +327,11 @@ def _sharper(kind: Kind, pointers: dict[str, Pointer], *, certain: bool) -> tupl
         return Kind.BAD_POINTER, f" The pointer {error.value:#x} is {error.words}."
     if address is not None and address.story is Story.NULL:
         return kind, ""
+    if kind is Kind.BAD_POINTER and address is not None and address.value < _LOWEST_USER:
+        # Nothing can be mapped there (vm.mmap_min_addr): a member far down a large struct.
+        base = next((p for name, p in pointers.items() if name != "cr2"), None)
+        if base is None or base.value == 0 or not certain:
+            return Kind.NULL_DEREFERENCE, f" The pointer is NULL, the member {address.value:#x} in."
     for story in (Story.LIST_POISON, Story.FREED, Story.PAGE_POISON):
         if story in stories:
             return Kind.USE_AFTER_FREE, f" A register holds {stories[story].words}."

@@ -90,8 +90,8 @@ def detect(scene: Scene) -> Iterator[Finding]:
     for sleeper in graph.stacks.sleepers.values():
         is_old = sleeper.age >= NOTICED or sleeper.pid in named
         if sleeper.state == "D" and is_old and sleeper.address not in explained:
-            frames = scene.frames(sleeper.address)
-            if frames and not is_timed(frames):
+            ends = sleeper.pid not in named and is_timed(scene, sleeper)
+            if scene.frames(sleeper.address) and not ends:
                 # Thousands may hang in one place: that is one finding.
                 alike.setdefault(called(scene.blame(sleeper.address)), []).append(sleeper)
     for crowd in alike.values():
@@ -116,9 +116,21 @@ def reported(scene: Scene) -> dict[int, int]:
     return found
 
 
-def is_timed(frames: tuple[Frame, ...]) -> bool:
-    """Whether the sleep ends by itself: the code asked for a time, not for an event."""
-    return any(frame.function in _TIMED for frame in frames[:6])
+def is_timed(scene: Scene, sleeper: Sleeper) -> bool:
+    """Whether the sleep ends by itself: the code asked for a time, not for an event.
+
+    ``schedule_timeout()`` keeps a ``struct process_timer`` on the stack (kernel/time/timer.c:
+    ``timer_list`` entry, expires, function, flags; then the task), in a list while it runs.
+    """
+    if any(frame.function in _TIMED for frame in scene.frames(sleeper.address)[:6]):
+        return True
+    words, names = sleeper.words, scene.locks.stacks.names
+    return any(
+        words[at + 2] == sleeper.address
+        and words[at - 2]
+        and names(words[at] + 1) == "process_timeout"
+        for at in range(2, len(words) - 2)
+    )
 
 
 def grown(age: int) -> float:
@@ -148,8 +160,7 @@ def _held(
     confidence = round(confidence * (0.85 + 0.15 * oldest.owner.certainty), 2)
     if age < NOTICED and not pids & named.keys():
         return None
-    frames = scene.frames(root)
-    blame = scene.blame(root)
+    blame = scene.holder(root, scene.blame(oldest.wait.task))
     lock = graph.name_of(oldest.wait.lock or 0)
     left = oldest.wait.kind in _KEPT and not graph.works_on(root, oldest.wait.lock or 0)
     sleeper = graph.stacks.sleepers.get(root)
@@ -158,7 +169,7 @@ def _held(
     elif sleeper.state == "R":
         doing = f"is ready to run, in {called(blame)}"
     else:
-        kind = "in a timed sleep" if is_timed(frames) else "asleep"
+        kind = "in a timed sleep" if is_timed(scene, sleeper) else "asleep"
         stopped = "stopped" if sleeper.state in ("T", "t") else kind
         doing = f"has been {stopped} in {called(blame)} for {sleeper.age / SECOND:.0f} s"
     look = "The task to look at is the holder, not those it blocks."

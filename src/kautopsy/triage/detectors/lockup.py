@@ -3,9 +3,9 @@
 The kernel's watchdogs (kernel/watchdog.c) say so after 2 × watchdog_thresh seconds, if they are
 built in, enabled and, for hard lockups, if the machine has a PMU. An operator is often faster, and
 in many guests nothing detects a hard lockup at all. But the dump shows both: ``rq.clock`` moves
-with every tick and every switch, so a busy CPU whose clock stands still for seconds takes no
-interrupts; and ``sched_info.last_arrival`` says since when its task has had the CPU without giving
-it up.
+with every tick and every switch, and a CPU's timer is set anew at every tick, so a busy CPU whose
+clock stands still or whose timer is overdue for seconds takes no interrupts; and
+``sched_info.last_arrival`` says since when its task has had the CPU without giving it up.
 
 A CPU that runs a program in user space, or idles, does nothing wrong; one whose idling ended in an
 interrupt that does not return (a timer, a tasklet, NAPI) is as dead as any. One that spins on a

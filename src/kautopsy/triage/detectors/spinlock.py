@@ -246,7 +246,7 @@ def _stuck(scene: Scene, lock: int | None, spins: list[Spin], holders: tuple[int
             roles.append(TaskRole(pid=pid, comm=comm, role="suspect"))
     else:
         pid, comm = who(scene.locks.stacks, holder)
-        blame = scene.blame(holder)
+        blame = scene.holder(holder, scene.blame(victim.cpu.task))
         asleep = holder in sleeping
         doing = "sleeps" if asleep else "is itself busy on another CPU"
         say = f"{comm} (pid {pid}) works on this lock in {called(blame)} and {doing}" + (

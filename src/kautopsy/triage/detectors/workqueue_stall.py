@@ -3,7 +3,10 @@
 Two ways (kernel/workqueue.c). A bound pool runs one work item at a time as long as that one does
 not sleep: if it never does, the pool's worklist waits. And a queue with ``max_active`` (1 for an
 ordered one) starts no more until those at work end: if one sleeps for ever, the inactive ones wait.
-A worker that is merely busy with nobody waiting stalls nothing.
+
+Since v6.5 a pool goes on without a worker that has used its CPU for 10 ms. Then nobody starves, but
+a work item that has used up seconds of CPU time and does not end is a loop all the same, only less
+surely a bug. A worker that is merely busy with nobody waiting stalls nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from kautopsy.kernel.workqueues import Work, works
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
-from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.detectors.hung_task import grown
 from kautopsy.triage.scene import Scene
@@ -22,6 +25,8 @@ from kautopsy.triage.scene import Scene
 SECOND = 1_000_000_000
 HOG = 4 * SECOND
 NOTICED = 2 * SECOND
+LOOPS = 8 * SECOND
+"""CPU time within one work item."""
 
 
 @detector(Need.TYPES)
@@ -40,26 +45,31 @@ def detect(scene: Scene) -> Iterator[Finding]:
         elif not runs and inactive and work.at_least >= NOTICED and work.task not in blocked:
             # One that waits for a lock is a victim itself: the waits-for graph knows better.
             yield _finding(scene, work, inactive, "queue", grown(work.at_least) - 0.05)
+        elif runs and isinstance(work.used, int) and work.used >= LOOPS:
+            yield _finding(scene, work, pending, "loop", 0.65)
 
 
 def _finding(scene: Scene, work: Work, starving: int, of: str, confidence: float) -> Finding:
-    times = [work.at_least] if of == "queue" else [work.at_least, work.starving]
+    times = [work.at_least]
+    if of != "queue":
+        times += [work.starving, work.used]
     seconds = max(time for time in times if isinstance(time, int)) / SECOND
     item = Culprit(function=work.function, module=work.module or None)
-    if of == "pool":
-        cpu = next((one for one in scene.cpus if one.task == work.task), None)
-        where = None if cpu is None else culprit(scene.cpu_frames(cpu))
-        why = f"it keeps CPU {work.cpu}'s worker pool to itself"
-    else:
-        where = culprit(scene.frames(work.task))
-        why = "the queue runs no more at a time"
+    where = scene.blame(work.task)
+    behind = f"{starving} work item(s) wait behind it because " + (
+        f"it keeps CPU {work.cpu}'s worker pool to itself."
+        if of == "pool"
+        else "the queue runs no more at a time."
+    )
+    if of == "loop":
+        behind = "It uses its CPU all the time. Other workers of the pool go on without it."
     return Finding(
         kind=Kind.WORKQUEUE_STALL,
-        title=f"work {called(item)} of {work.workqueue} does not end; {starving} item(s) starve",
+        title=f"work {called(item)} of {work.workqueue} does not end"
+        + ("" if of == "loop" else f"; {starving} item(s) starve"),
         explanation=(
             f"{work.comm} (pid {work.pid}) has been at {called(item)} of workqueue "
-            f"{work.workqueue} for at least {seconds:.0f} s, now in {called(where)}. "
-            f"{starving} work item(s) wait behind it because {why}."
+            f"{work.workqueue} for at least {seconds:.0f} s, now in {called(where)}. {behind}"
         ),
         confidence=round(confidence, 2),
         severity=Severity.FATAL,
@@ -72,7 +82,7 @@ def _finding(scene: Scene, work: Work, starving: int, of: str, confidence: float
                 show=f"bt {work.pid}",
             ),
             Evidence(
-                what=f"waiting in the {of}",
+                what="waiting in the " + ("queue" if of == "queue" else "pool"),
                 value=f"{starving} item(s)",
                 show=f"struct worker_pool.worklist ... (pool {work.pool})",
             ),
