@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -58,8 +59,8 @@ class Wire:
 
 
 @contextlib.contextmanager
-def bmc(folder: Path, **fields: Fault) -> Iterator[tuple[Bmc, Wire]]:
-    with Bmc(BmcConfig(**fields), folder) as controller:
+def bmc(folder: Path, fault: Fault | None = None) -> Iterator[tuple[Bmc, Wire]]:
+    with Bmc(BmcConfig(fault=fault), folder, uuid4()) as controller:
         wire = Wire(controller)
         try:
             yield controller, wire
@@ -101,6 +102,13 @@ def test_a_diagnostic_interrupt_becomes_an_nmi(tmp_path: Path) -> None:
         assert wire.wait(_RESET)
 
 
+def test_it_says_whose_it_is(tmp_path: Path) -> None:
+    uuid = UUID("0f3a6b52-7c1d-4e8f-9a0b-1c2d3e4f5a6b")
+    with Bmc(BmcConfig(), tmp_path, uuid) as controller:
+        said = _ipmitool(controller, "admin", "ADMINISTRATOR", "mc", "guid").stdout
+        assert str(uuid) in said
+
+
 def test_who_may_not_and_who_is_nobody(tmp_path: Path) -> None:
     with bmc(tmp_path) as (controller, wire):
         assert "Insufficient privilege" in _power(controller, "diag", "viewer", "USER")
@@ -110,7 +118,7 @@ def test_who_may_not_and_who_is_nobody(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_is_off_cannot_be_interrupted(tmp_path: Path) -> None:
-    with Bmc(BmcConfig(), tmp_path) as controller:
+    with Bmc(BmcConfig(), tmp_path, uuid4()) as controller:
         assert "is off" in _power(controller, "status")
         assert "failed" in _power(controller, "diag")
 
@@ -119,7 +127,7 @@ def test_a_machine_that_is_off_cannot_be_interrupted(tmp_path: Path) -> None:
 def test_bmcs_that_say_yes_and_do_something_else(
     fault: Fault, nmi: int, reset: int, tmp_path: Path
 ) -> None:
-    with bmc(tmp_path, fault=fault) as (controller, wire):
+    with bmc(tmp_path, fault) as (controller, wire):
         assert "Diag" in _power(controller, "diag")
         time.sleep(0.5)
         assert (wire.told.count(_NMI), wire.told.count(_RESET)) == (nmi, reset)

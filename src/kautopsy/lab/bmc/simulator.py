@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
+from uuid import UUID
 
 from kautopsy.lab.bmc.plugin import plugin
 from kautopsy.lab.console import SerialPort
@@ -34,7 +35,6 @@ _START_SECONDS = 30.0
 _ATTEMPTS = 5
 # Nobody else is in a network namespace of one's own: the ports may be the usual ones.
 _LAN_PORT, _VM_PORT = 623, 19623
-_GUID = "6b6175746f7073792d6c61622d626d63"
 _LOCKS = Path("/var/lock")
 _METHODS = "none md2 md5 straight"
 
@@ -95,18 +95,20 @@ class Bmc:
     """A running BMC, used as a context.
 
     :param folder: for its files, short-lived
+    :param uuid: of the system, as its DMI has it too
     :ivar address: and
     :ivar port: where it speaks IPMI (UDP)
     :raises MissingToolError: ipmi_sim is not installed
     """
 
-    def __init__(self, config: BmcConfig, folder: Path) -> None:
+    def __init__(self, config: BmcConfig, folder: Path, uuid: UUID) -> None:
         if not installed():
             raise MissingToolError(
                 "is not installed", thing=_SIMULATOR, hint="install openipmi and libopenipmi-dev"
             )
         self.config = config
         self.address = config.address
+        self._uuid = uuid
         self._folder = folder
         self._console: SerialPort | None = None
         with contextlib.ExitStack() as stack:
@@ -188,6 +190,8 @@ class Bmc:
 
     def _run(self, lan: int, vm: int) -> subprocess.Popen[bytes]:
         folder = self._folder
+        # As SMBIOS has it, which is what servers' BMCs give: little-endian in front.
+        guid = self._uuid.bytes_le.hex()
         self.password_file.touch(mode=0o600)
         self.password_file.write_text(f"{self.config.accounts[0].password}\n")
         users = [
@@ -205,7 +209,7 @@ class Bmc:
                     f"    addr {self.address} {lan}",
                     "    priv_limit admin",
                     # Without one it opens no RMCP+ session.
-                    f"    guid {_GUID}",
+                    f"    guid {guid}",
                     *(
                         f"    allowed_auths_{level} {_METHODS}"
                         for level in ("user", "operator", "admin")
@@ -223,6 +227,7 @@ class Bmc:
             "mc_setbmc 0x20\n"
             "mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n"
             "sel_enable 0x20 1000 0x0a\n"
+            f"mc_set_guid 0x20 {guid}\n"
             "mc_enable 0x20\n"
         )
         state = folder / "ipmi_sim"

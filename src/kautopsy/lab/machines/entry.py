@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 from kautopsy.host import inventory
 from kautopsy.host.secrets import Secret
@@ -14,6 +15,7 @@ def inventory_entry(
     name: str,
     *,
     nodename: str,
+    uuid: UUID,
     options: Sequence[str],
     qmp: Path,
     console: Path,
@@ -45,6 +47,7 @@ def inventory_entry(
         ssh=name.removeprefix("lab:"),
         options=tuple(options),
         nodename=nodename,
+        uuid=str(uuid),
         bmc=controller,
         console=spec,
         qmp=str(qmp),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
+from uuid import UUID, uuid4
 
 from kautopsy.host import inventory
 from kautopsy.host.ssh import SshHost
@@ -57,6 +58,7 @@ class MachineConfig:
         written to unless ``own_disk``. None takes the image's.
     :param direct: how to boot where the disk has no boot loader
     :param bmc: what its BMC is like; None gives it none
+    :param uuid: of the system, as its firmware and its BMC say it
     :param qemu: more QEMU arguments
     """
 
@@ -67,6 +69,7 @@ class MachineConfig:
     own_disk: bool = False
     direct: DirectBoot | None = None
     bmc: BmcConfig | None = None
+    uuid: UUID = field(default_factory=uuid4)
     accelerator: Accelerator | None = None
     qemu: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -209,6 +212,7 @@ class Machine:
         return inventory_entry(
             f"lab:{self.name}",
             nodename=_NODENAME,
+            uuid=self.config.uuid,
             options=self.ssh_options,
             qmp=self.folder / _QMP,
             console=self.folder / _CONSOLE,
@@ -225,7 +229,7 @@ class Machine:
         self._switch_off()
         config = self.config
         if config.bmc is not None and self._bmc is None:
-            self._bmc = self._stack.enter_context(Bmc(config.bmc, self.folder))
+            self._bmc = self._stack.enter_context(Bmc(config.bmc, self.folder, config.uuid))
         disk, disk_format = self._disk()
         hardware = MachineHardware(
             accelerator=config.accelerator or working_accelerator(),
@@ -234,7 +238,11 @@ class Machine:
             disk=disk,
             disk_format=disk_format,
             direct=config.direct,
-            extra=(*(self._bmc.qemu if self._bmc else ()), *config.qemu),
+            extra=(
+                *("-uuid", str(config.uuid)),
+                *(self._bmc.qemu if self._bmc else ()),
+                *config.qemu,
+            ),
         )
         for channel in hardware.channels:
             (self.folder / channel).unlink(missing_ok=True)
