@@ -20,7 +20,7 @@ from kautopsy.model.errors import UnreadableError, UsageError
 
 CONFIG_VARIABLE = "KAUTOPSY_FLEET_CONFIG"
 _PREFIX = "KAUTOPSY_FLEET_"
-_SYSTEM = Path("/etc/kautopsy/fleet.toml")
+SYSTEM = Path("/etc/kautopsy/fleet.toml")
 _SIZE = re.compile(r"(\d+)\s*([KMGT]?)i?B?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -92,8 +92,8 @@ def load(
     values: dict[str, Any] = {}
     if config is None and environment.get(CONFIG_VARIABLE):
         config = Path(environment[CONFIG_VARIABLE])
-    if config is not None or _SYSTEM.exists():
-        values |= _file(config or _SYSTEM)
+    if config is not None or SYSTEM.exists():
+        values |= _file(config or SYSTEM)
     for name in _NAMES:
         text = environment.get(_PREFIX + name.upper().replace("-", "_"))
         if text:

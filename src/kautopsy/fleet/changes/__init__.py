@@ -4,3 +4,7 @@
 ``people``   accounts, sessions, tokens, notices that were sent
 ``audit``    the log of all that
 """
+
+from kautopsy.fleet.changes import audit, people, triage
+
+__all__ = ["audit", "people", "triage"]

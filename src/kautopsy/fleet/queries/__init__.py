@@ -12,3 +12,16 @@
 A row that does not exist is an :class:`~kautopsy.model.errors.UnreadableError` with the slug
 ``no-such-group``, ``no-such-crash``, ``no-such-host`` or ``no-such-drill``.
 """
+
+from kautopsy.fleet.queries import (
+    compare,
+    crashes,
+    groups,
+    hosts,
+    people,
+    readiness,
+    search,
+    work,
+)
+
+__all__ = ["compare", "crashes", "groups", "hosts", "people", "readiness", "search", "work"]
