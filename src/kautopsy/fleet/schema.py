@@ -327,6 +327,16 @@ likeness = Table(
     Column("why", Text, nullable=False),
 )
 
+# What a group follows, as computed last: a page of thousands of hosts must not count them anew.
+attribution = Table(
+    "attribution",
+    metadata,
+    Column("group_id", _Id, ForeignKey("crash_group.id"), primary_key=True),
+    _time("made"),
+    Column("crashes", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+
 decision = Table(
     "decision",
     metadata,

@@ -41,6 +41,7 @@ class Settings(
     :param disk_budget: for what was received; 0: no limit
     :param upload_limit: of a file that comes in
     :param unpacked_limit: of what comes out of a compressed file or an archive
+    :param upload_expires: after which an upload that nobody went on with is dropped
     :param settle: a watched file is read when it has not changed for so long
     """
 
@@ -56,6 +57,7 @@ class Settings(
     disk_budget: int = 0
     upload_limit: int = 64 << 30
     unpacked_limit: int = 256 << 30
+    upload_expires: float = 7 * 86400.0
     settle: float = 5.0
 
     @property

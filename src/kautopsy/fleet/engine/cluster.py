@@ -28,9 +28,11 @@ def cluster(scheduler: str, workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    # A scheduler of our own has no web page, and a worker does not watch memory that is not its
-    # own: the children have limits.
-    dask.config.set({"distributed.scheduler.allowed-failures": 3})
+    # A worker does not watch memory that is not its own: the children have limits. A scheduler in
+    # this process opens a web server whatever it is told: on loopback, without pages.
+    dask.config.set(
+        {"distributed.scheduler.allowed-failures": 3, "distributed.scheduler.http.routes": []}
+    )
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler:
@@ -55,7 +57,7 @@ def cluster(scheduler: str, workers: int) -> Iterator[Client]:
             n_workers=1,
             threads_per_worker=workers or os.cpu_count() or 1,
             processes=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
         ) as local,
         Client(local, set_as_default=False) as client,

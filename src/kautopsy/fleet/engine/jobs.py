@@ -17,7 +17,8 @@ from pathlib import Path
 from sqlalchemy import Connection, func, or_, select, update
 
 from kautopsy.fleet import schema
-from kautopsy.fleet.nouns import Outcome
+from kautopsy.fleet.intake.sources import ANALYSIS, queue
+from kautopsy.fleet.nouns import Outcome, SourceKind
 
 MOST_TRIES = 2
 _J = schema.job.c
@@ -189,6 +190,30 @@ def take_over_from_the_dead(connection: Connection) -> int:
         if who.startswith(ours) and not _alive(who):
             ended += give_back(connection, who, count=True)
     return ended
+
+
+def queue_again(connection: Connection, *, failed: bool = False, everything: bool = False) -> int:
+    """Queue the dumps that are kept and that this kautopsy has not analysed: how many.
+
+    :param failed: also those whose analysis ended otherwise than ok
+    :param everything: also those that it has analysed
+    """
+    now = time.time()
+    kept = connection.execute(
+        select(_S.id, _S.path).where(_S.kind == SourceKind.DUMP.value, _S.path != "")
+    ).all()
+    count = sum(queue(connection, row.id, now) for row in kept)
+    if failed or everything:
+        conditions = [_J.analysis == ANALYSIS, _J.state == "done"]
+        conditions.append(_J.source_id.in_(select(_S.id).where(_S.path != "")))
+        if not everything:
+            conditions.append(_J.outcome != Outcome.OK.value)
+        count += connection.execute(
+            update(schema.job)
+            .where(*conditions)
+            .values(state="queued", attempts=0, outcome=None, detail="", finished=None)
+        ).rowcount
+    return count
 
 
 def waiting(connection: Connection) -> int:

@@ -137,7 +137,7 @@ def move(connection: Connection, crash_ids: list[int], signature_id: int, group_
 def recount(connection: Connection, group_ids: set[int]) -> None:
     """Count the crashes of groups anew; one without crashes and without a history goes."""
     table, group = schema.crash, schema.group
-    for counted in (schema.group_host, schema.group_build, schema.group_day):
+    for counted in (schema.group_host, schema.group_build, schema.group_day, schema.attribution):
         connection.execute(delete(counted).where(counted.c.group_id.in_(group_ids)))
     connection.execute(
         update(schema.signature)

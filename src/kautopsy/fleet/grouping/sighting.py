@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from kautopsy.model.base import Unreadable
@@ -119,17 +120,33 @@ def hardware_of(words: str | None) -> Machine:
 
 
 def attributes(sighting: Sighting) -> tuple[tuple[str, str], ...]:
-    """What may set this machine apart: (kind, value), sorted."""
-    machine, crash = sighting.machine, sighting.crash
-    found = {("module", name) for name in crash.modules}
-    found |= {("taint", letter) for letter in crash.tainted}
+    """What may set the machine of a crash apart: (kind, value), sorted."""
+    crash = sighting.crash
+    return machine_attributes(
+        sighting.machine,
+        modules=crash.modules,
+        release=crash.release or "",
+        tainted=crash.tainted,
+    )
+
+
+def machine_attributes(
+    machine: Machine,
+    *,
+    modules: Iterable[str] = (),
+    release: str = "",
+    tainted: Iterable[str] = (),
+) -> tuple[tuple[str, str], ...]:
+    """What may set a machine apart: (kind, value), sorted."""
+    found = {("module", name) for name in modules}
+    found |= {("taint", letter) for letter in tainted}
     found |= {("livepatch", name) for name in machine.livepatches}
     found |= {("command line", word) for word in machine.cmdline if not _OF_ONE_HOST.match(word)}
     for kind, value in (
         ("model", machine.model),
         ("firmware", machine.firmware),
         ("cpu", machine.cpu),
-        ("kernel", crash.release or ""),
+        ("kernel", release),
     ):
         if value:
             found.add((kind, value))

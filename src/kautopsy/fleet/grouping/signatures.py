@@ -14,7 +14,6 @@ from kautopsy.fleet import schema
 from kautopsy.fleet.nouns import GroupState
 from kautopsy.fleet.upsert import insert_one
 from kautopsy.model.crash import Crash, Kind
-from kautopsy.model.finding import Verdict
 from kautopsy.model.report import Report
 
 Key = tuple[str, int, str]
@@ -35,18 +34,22 @@ _CAUSES = frozenset(
 _SURE = 0.5
 
 
-def cause_key(verdict: Verdict | None) -> str | None:
-    """The verdict's key where crashes are to be grouped by it and not by the victim's stack."""
-    if verdict is None or verdict.kind not in _CAUSES or verdict.confidence < _SURE:
-        return None
-    key = verdict.key
-    return key if key and "?" not in key and key != verdict.kind.value else None
-
-
 def signature_key(exact: str, report: Report | None) -> Key:
     """The signature of a crash."""
-    cause = cause_key(report.verdict) if report is not None and report.dump is not None else None
-    return ("cause", 1, cause[:255]) if cause else ("exact", VERSION, exact)
+    verdict = report.verdict if report is not None and report.dump is not None else None
+    if verdict is None:
+        return ("exact", VERSION, exact)
+    return cause_of(exact, verdict.kind.value, verdict.key, verdict.confidence)
+
+
+def cause_of(exact: str, kind: str, key: str, confidence: float | None) -> Key:
+    """The signature by a dump's verdict: its key where the console only names a victim, and the
+    exact one where it does not.
+    """
+    sure = confidence is not None and confidence >= _SURE
+    if sure and kind in _CAUSES and key and "?" not in key and key != kind:
+        return ("cause", 1, key[:255])
+    return ("exact", VERSION, exact)
 
 
 def find_signatures(connection: Connection, keys: Sequence[Key]) -> dict[Key, tuple[int, int]]:

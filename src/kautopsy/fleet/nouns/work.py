@@ -146,3 +146,50 @@ class Stored(Noun, frozen=True, kw_only=True):
     new: int
     new_groups: int
     regressions: int
+
+
+class Moved(Noun, frozen=True, kw_only=True):
+    """Crashes that went from one group to another when groups were computed anew."""
+
+    from_group: int
+    from_title: str
+    to_group: int
+    to_title: str
+    crashes: int
+
+
+class Reanalysis(Noun, frozen=True, kw_only=True):
+    """``kautopsy fleet reanalyse --json``: what was analysed anew, and what moved."""
+
+    schema: Literal["kautopsy.fleet-reanalysis/1"] = "kautopsy.fleet-reanalysis/1"
+    analysis: str
+    outcomes: tuple[Count, ...]
+    moved: tuple[Moved, ...]
+
+
+class SkippedFile(Noun, frozen=True, kw_only=True):
+    """A file that was not taken in, and why."""
+
+    path: str
+    why: str
+
+
+class Ingested(Noun, frozen=True, kw_only=True):
+    """``kautopsy fleet ingest --json``.
+
+    :param unchanged: files that had been taken in before
+    :param answers: of the doctor, and drills
+    :param outcomes: of the dumps that were analysed
+    """
+
+    schema: Literal["kautopsy.fleet-ingest/1"] = "kautopsy.fleet-ingest/1"
+    files: int
+    unchanged: int
+    crashes: int
+    new_crashes: int
+    new_groups: int
+    regressions: int
+    dumps: int
+    answers: int
+    outcomes: tuple[Count, ...]
+    skipped: tuple[SkippedFile, ...]

@@ -299,6 +299,15 @@ likeness = Table(
     Column("why", Text, nullable=False),
 )
 
+attribution = Table(
+    "attribution",
+    metadata,
+    Column("group_id", _Id, ForeignKey("crash_group.id"), primary_key=True),
+    _time("made"),
+    Column("crashes", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+
 decision = Table(
     "decision",
     metadata,
