@@ -34,7 +34,7 @@ CREATE TABLE audit (
 	address TEXT DEFAULT '' NOT NULL, 
 	CONSTRAINT pk_audit PRIMARY KEY (id)
 );
-INSERT INTO "audit" VALUES(1,1.79568992998287320136e+09,'anna','note','group 1','','');
+INSERT INTO "audit" VALUES(1,1.79569022940810680381e+09,'anna','note','group 1','','');
 CREATE TABLE boot (
 	id INTEGER NOT NULL, 
 	host_id INTEGER NOT NULL, 
@@ -276,7 +276,7 @@ CREATE TABLE note (
 	at DOUBLE NOT NULL, 
 	CONSTRAINT pk_note PRIMARY KEY (id)
 );
-INSERT INTO "note" VALUES(1,'group',1,'seen since Monday','anna',1.79568992998221635816e+09);
+INSERT INTO "note" VALUES(1,'group',1,'seen since Monday','anna',1.79569022940750837322e+09);
 CREATE TABLE notice (
 	id INTEGER NOT NULL, 
 	kind VARCHAR(16) NOT NULL, 
@@ -409,13 +409,13 @@ CREATE TABLE upload (
 );
 CREATE INDEX ix_source_received ON source (received);
 CREATE INDEX ix_source_state ON source (state);
+CREATE INDEX ix_crash_group_state ON crash_group (state);
 CREATE INDEX ix_crash_group_last_seen ON crash_group (last_seen);
 CREATE INDEX ix_crash_group_kind ON crash_group (kind);
 CREATE INDEX ix_crash_group_merged_into ON crash_group (merged_into);
-CREATE INDEX ix_crash_group_state ON crash_group (state);
 CREATE INDEX ix_note_subject_subject_id ON note (subject, subject_id);
-CREATE INDEX ix_audit_action ON audit (action);
 CREATE INDEX ix_audit_at ON audit (at);
+CREATE INDEX ix_audit_action ON audit (action);
 CREATE INDEX ix_host_last_seen ON host (last_seen);
 CREATE INDEX ix_host_model ON host (model);
 CREATE INDEX ix_job_outcome ON job (outcome);
@@ -425,24 +425,24 @@ CREATE INDEX ix_group_build_build_id ON group_build (build_id);
 CREATE INDEX ix_group_day_day ON group_day (day);
 CREATE INDEX ix_likeness_other_id ON likeness (other_id);
 CREATE INDEX ix_group_link_group_id ON group_link (group_id);
-CREATE INDEX ix_upload_state ON upload (state);
 CREATE INDEX ix_upload_updated ON upload (updated);
-CREATE INDEX ix_session_expires ON session (expires);
+CREATE INDEX ix_upload_state ON upload (state);
 CREATE INDEX ix_session_account_id ON session (account_id);
+CREATE INDEX ix_session_expires ON session (expires);
 CREATE INDEX ix_boot_started ON boot (started);
 CREATE INDEX ix_frame_function ON frame (function);
 CREATE INDEX ix_frame_module ON frame (module);
-CREATE INDEX ix_crash_group_id_at ON crash (group_id, at);
-CREATE INDEX ix_crash_signature_id ON crash (signature_id);
 CREATE INDEX ix_crash_source_id ON crash (source_id);
+CREATE INDEX ix_crash_signature_id ON crash (signature_id);
+CREATE INDEX ix_crash_group_id_at ON crash (group_id, at);
 CREATE INDEX ix_crash_host_id_at ON crash (host_id, at);
 CREATE INDEX ix_group_host_host_id ON group_host (host_id);
 CREATE INDEX ix_readiness_host_id ON readiness (host_id);
-CREATE INDEX ix_drill_at ON drill (at);
 CREATE INDEX ix_drill_host_id ON drill (host_id);
+CREATE INDEX ix_drill_at ON drill (at);
 CREATE INDEX ix_report_crash_id ON report (crash_id);
 CREATE INDEX ix_readiness_check_name_status ON readiness_check (name, status);
 CREATE INDEX ix_notice_sent ON notice (sent);
-CREATE INDEX ix_finding_function ON finding (function);
 CREATE INDEX ix_finding_kind ON finding (kind);
+CREATE INDEX ix_finding_function ON finding (function);
 COMMIT;

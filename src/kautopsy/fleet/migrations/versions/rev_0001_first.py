@@ -34,35 +34,40 @@ metadata = MetaData(
     }
 )
 
-_Id = BigInteger().with_variant(Integer, "sqlite")
+Id = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _id() -> Column[int]:
-    return Column("id", _Id, primary_key=True)
+def id_() -> Column[int]:
+    """A row's number."""
+    return Column("id", Id, primary_key=True)
 
 
-def _ref(name: str, target: str, *, null: bool = False, index: bool = False) -> Column[int]:
-    return Column(name, _Id, ForeignKey(f"{target}.id"), nullable=null, index=index)
+def ref(name: str, target: str, *, null: bool = False, index: bool = False) -> Column[int]:
+    """The number of a row of ``target``."""
+    return Column(name, Id, ForeignKey(f"{target}.id"), nullable=null, index=index)
 
 
-def _text(name: str, *, index: bool = False) -> Column[str]:
+def text_(name: str, *, index: bool = False) -> Column[str]:
+    """Text, empty where there is none."""
     return Column(name, Text, nullable=False, server_default="", index=index)
 
 
-def _count(name: str) -> Column[int]:
+def count_(name: str) -> Column[int]:
+    """A number that is counted up from 0."""
     return Column(name, BigInteger, nullable=False, server_default="0")
 
 
-def _time(name: str, *, null: bool = False, index: bool = False) -> Column[float]:
+def time_(name: str, *, null: bool = False, index: bool = False) -> Column[float]:
+    """Seconds since 1970, UTC."""
     return Column(name, Double, nullable=null, index=index)
 
 
-meta = Table("meta", metadata, Column("key", String(64), primary_key=True), _text("value"))
+meta = Table("meta", metadata, Column("key", String(64), primary_key=True), text_("value"))
 
 profile = Table(
     "profile",
     metadata,
-    _id(),
+    id_(),
     Column("key", String(64), nullable=False, unique=True),
     Column("attributes", Text, nullable=False),
 )
@@ -70,22 +75,22 @@ profile = Table(
 host = Table(
     "host",
     metadata,
-    _id(),
+    id_(),
     Column("name", String(255), nullable=False, unique=True),
-    _text("model", index=True),
-    _text("firmware"),
-    _text("cpu"),
-    _time("first_seen"),
-    _time("last_seen", index=True),
-    _ref("profile_id", "profile", null=True),
+    text_("model", index=True),
+    text_("firmware"),
+    text_("cpu"),
+    time_("first_seen"),
+    time_("last_seen", index=True),
+    ref("profile_id", "profile", null=True),
     Column("ready", Boolean, nullable=True),
-    _time("ready_at", null=True),
+    time_("ready_at", null=True),
 )
 
 build = Table(
     "build",
     metadata,
-    _id(),
+    id_(),
     Column("release", String(255), nullable=False),
     Column("build_id", String(64), nullable=False, server_default=""),
     Column("arch", String(32), nullable=False, server_default=""),
@@ -95,12 +100,12 @@ build = Table(
 boot = Table(
     "boot",
     metadata,
-    _id(),
-    _ref("host_id", "host"),
+    id_(),
+    ref("host_id", "host"),
     Column("boot_key", String(64), nullable=False),
-    _ref("build_id", "build", null=True),
-    _time("started", index=True),
-    _time("last_seen"),
+    ref("build_id", "build", null=True),
+    time_("started", index=True),
+    time_("last_seen"),
     Column("ending", String(16), nullable=False, server_default="running"),
     UniqueConstraint("host_id", "boot_key"),
 )
@@ -108,28 +113,28 @@ boot = Table(
 source = Table(
     "source",
     metadata,
-    _id(),
+    id_(),
     Column("content", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
-    _text("name"),
-    _text("path"),
+    text_("name"),
+    text_("path"),
     Column("host_name", String(255), nullable=False, server_default=""),
-    _count("size"),
-    _time("received", index=True),
-    _text("sent_by"),
+    count_("size"),
+    time_("received", index=True),
+    text_("sent_by"),
     Column("state", String(16), nullable=False, server_default="pending", index=True),
-    _text("detail"),
+    text_("detail"),
     UniqueConstraint("content", "host_name"),
 )
 
 dump = Table(
     "dump",
     metadata,
-    Column("source_id", _Id, ForeignKey("source.id"), primary_key=True),
-    _text("format"),
-    _text("arch"),
-    _text("build_id"),
-    _text("release"),
+    Column("source_id", Id, ForeignKey("source.id"), primary_key=True),
+    text_("format"),
+    text_("arch"),
+    text_("build_id"),
+    text_("release"),
     Column("dump_level", Integer, nullable=True),
     Column("complete", Boolean, nullable=True),
 )
@@ -137,18 +142,18 @@ dump = Table(
 job = Table(
     "job",
     metadata,
-    _id(),
-    _ref("source_id", "source"),
+    id_(),
+    ref("source_id", "source"),
     Column("analysis", String(64), nullable=False),
     Column("state", String(16), nullable=False, server_default="queued"),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    _text("lease_owner"),
-    _time("lease_until", null=True),
+    text_("lease_owner"),
+    time_("lease_until", null=True),
     Column("outcome", String(16), nullable=True, index=True),
-    _text("detail"),
-    _time("created"),
-    _time("started", null=True),
-    _time("finished", null=True),
+    text_("detail"),
+    time_("created"),
+    time_("started", null=True),
+    time_("finished", null=True),
     Column("seconds", Double, nullable=True),
     UniqueConstraint("source_id", "analysis"),
     Index("ix_job_state_lease_until", "state", "lease_until"),
@@ -157,35 +162,35 @@ job = Table(
 group = Table(
     "crash_group",
     metadata,
-    _id(),
+    id_(),
     Column("title", Text, nullable=False),
     Column("kind", String(32), nullable=False, index=True),
     Column("state", String(16), nullable=False, server_default="new", index=True),
-    _text("fixed_in"),
-    _time("ignored_until", null=True),
-    _text("owner"),
-    _time("regressed_at", null=True),
-    _time("first_seen"),
-    _time("last_seen", index=True),
-    _count("crashes"),
-    _count("deaths"),
-    _time("created"),
-    _ref("merged_into", "crash_group", null=True, index=True),
+    text_("fixed_in"),
+    time_("ignored_until", null=True),
+    text_("owner"),
+    time_("regressed_at", null=True),
+    time_("first_seen"),
+    time_("last_seen", index=True),
+    count_("crashes"),
+    count_("deaths"),
+    time_("created"),
+    ref("merged_into", "crash_group", null=True, index=True),
 )
 
 signature = Table(
     "signature",
     metadata,
-    _id(),
+    id_(),
     Column("scheme", String(16), nullable=False),
     Column("version", Integer, nullable=False),
     Column("key", String(255), nullable=False),
-    _ref("group_id", "crash_group", index=True),
-    _text("why"),
-    _text("by"),
-    _text("title"),
-    _count("crashes"),
-    _time("first_seen"),
+    ref("group_id", "crash_group", index=True),
+    text_("why"),
+    text_("by"),
+    text_("title"),
+    count_("crashes"),
+    time_("first_seen"),
     Column("features", LargeBinary, nullable=True),
     UniqueConstraint("scheme", "version", "key"),
 )
@@ -193,37 +198,37 @@ signature = Table(
 frame = Table(
     "frame",
     metadata,
-    Column("signature_id", _Id, ForeignKey("signature.id"), primary_key=True),
+    Column("signature_id", Id, ForeignKey("signature.id"), primary_key=True),
     Column("depth", Integer, primary_key=True),
-    _text("function", index=True),
-    _text("module", index=True),
+    text_("function", index=True),
+    text_("module", index=True),
 )
 
 crash = Table(
     "crash",
     metadata,
-    _id(),
+    id_(),
     Column("event", String(64), nullable=False, unique=True),
-    _ref("host_id", "host", null=True),
-    _ref("build_id", "build", null=True),
-    _ref("source_id", "source", null=True, index=True),
-    _time("at"),
+    ref("host_id", "host", null=True),
+    ref("build_id", "build", null=True),
+    ref("source_id", "source", null=True, index=True),
+    time_("at"),
     Column("at_known", Boolean, nullable=False),
-    _time("received"),
+    time_("received"),
     Column("origin", String(16), nullable=False),
     Column("kind", String(32), nullable=False),
-    _text("title"),
-    _text("trigger"),
+    text_("title"),
+    text_("trigger"),
     Column("fatal", Boolean, nullable=False),
     Column("corrupted", Boolean, nullable=False),
-    _text("function"),
-    _text("module"),
-    _text("comm"),
+    text_("function"),
+    text_("module"),
+    text_("comm"),
     Column("uptime", Double, nullable=True),
     Column("exact", String(64), nullable=False, server_default=""),
-    _ref("signature_id", "signature", index=True),
-    _ref("group_id", "crash_group"),
-    _ref("profile_id", "profile", null=True),
+    ref("signature_id", "signature", index=True),
+    ref("group_id", "crash_group"),
+    ref("profile_id", "profile", null=True),
     Column("exemplar", Boolean, nullable=False, server_default="0"),
     Column("document", LargeBinary, nullable=True),
     Index("ix_crash_group_id_at", "group_id", "at"),
@@ -233,16 +238,16 @@ crash = Table(
 report = Table(
     "report",
     metadata,
-    _id(),
-    _ref("crash_id", "crash", index=True),
-    _ref("source_id", "source", null=True),
+    id_(),
+    ref("crash_id", "crash", index=True),
+    ref("source_id", "source", null=True),
     Column("analysis", String(64), nullable=False),
-    _time("made"),
-    _text("verdict_kind"),
-    _text("verdict_title"),
-    _text("verdict_key"),
+    time_("made"),
+    text_("verdict_kind"),
+    text_("verdict_title"),
+    text_("verdict_key"),
     Column("confidence", Double, nullable=True),
-    _text("symbols"),
+    text_("symbols"),
     Column("document", LargeBinary, nullable=False),
     UniqueConstraint("source_id", "analysis"),
 )
@@ -250,51 +255,51 @@ report = Table(
 finding = Table(
     "finding",
     metadata,
-    Column("report_id", _Id, ForeignKey("report.id"), primary_key=True),
+    Column("report_id", Id, ForeignKey("report.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("kind", String(32), nullable=False, index=True),
-    _text("title"),
+    text_("title"),
     Column("confidence", Double, nullable=False),
-    _text("severity"),
-    _text("function", index=True),
-    _text("module"),
+    text_("severity"),
+    text_("function", index=True),
+    text_("module"),
 )
 
 group_host = Table(
     "group_host",
     metadata,
-    Column("group_id", _Id, ForeignKey("crash_group.id"), primary_key=True),
-    Column("host_id", _Id, ForeignKey("host.id"), primary_key=True, index=True),
-    _count("crashes"),
-    _time("first_seen"),
-    _time("last_seen"),
-    _ref("profile_id", "profile", null=True),
+    Column("group_id", Id, ForeignKey("crash_group.id"), primary_key=True),
+    Column("host_id", Id, ForeignKey("host.id"), primary_key=True, index=True),
+    count_("crashes"),
+    time_("first_seen"),
+    time_("last_seen"),
+    ref("profile_id", "profile", null=True),
 )
 
 group_build = Table(
     "group_build",
     metadata,
-    Column("group_id", _Id, ForeignKey("crash_group.id"), primary_key=True),
-    Column("build_id", _Id, ForeignKey("build.id"), primary_key=True, index=True),
-    _count("crashes"),
-    _time("first_seen"),
-    _time("last_seen"),
+    Column("group_id", Id, ForeignKey("crash_group.id"), primary_key=True),
+    Column("build_id", Id, ForeignKey("build.id"), primary_key=True, index=True),
+    count_("crashes"),
+    time_("first_seen"),
+    time_("last_seen"),
 )
 
 group_day = Table(
     "group_day",
     metadata,
-    Column("group_id", _Id, ForeignKey("crash_group.id"), primary_key=True),
+    Column("group_id", Id, ForeignKey("crash_group.id"), primary_key=True),
     Column("day", Integer, primary_key=True, index=True),
-    _count("crashes"),
-    _count("deaths"),
+    count_("crashes"),
+    count_("deaths"),
 )
 
 likeness = Table(
     "likeness",
     metadata,
-    Column("one_id", _Id, ForeignKey("crash_group.id"), primary_key=True),
-    Column("other_id", _Id, ForeignKey("crash_group.id"), primary_key=True, index=True),
+    Column("one_id", Id, ForeignKey("crash_group.id"), primary_key=True),
+    Column("other_id", Id, ForeignKey("crash_group.id"), primary_key=True, index=True),
     Column("score", Double, nullable=False),
     Column("why", Text, nullable=False),
 )
@@ -302,8 +307,8 @@ likeness = Table(
 attribution = Table(
     "attribution",
     metadata,
-    Column("group_id", _Id, ForeignKey("crash_group.id"), primary_key=True),
-    _time("made"),
+    Column("group_id", Id, ForeignKey("crash_group.id"), primary_key=True),
+    time_("made"),
     Column("crashes", BigInteger, nullable=False),
     Column("document", LargeBinary, nullable=False),
 )
@@ -311,71 +316,71 @@ attribution = Table(
 decision = Table(
     "decision",
     metadata,
-    _id(),
+    id_(),
     Column("kind", String(16), nullable=False),
     Column("one_event", String(64), nullable=False),
     Column("other_event", String(64), nullable=False),
-    _text("why"),
-    _text("by"),
-    _time("at"),
+    text_("why"),
+    text_("by"),
+    time_("at"),
 )
 
 link = Table(
     "group_link",
     metadata,
-    _id(),
-    _ref("group_id", "crash_group", index=True),
+    id_(),
+    ref("group_id", "crash_group", index=True),
     Column("url", Text, nullable=False),
-    _text("label"),
-    _text("by"),
-    _time("at"),
+    text_("label"),
+    text_("by"),
+    time_("at"),
 )
 
 note = Table(
     "note",
     metadata,
-    _id(),
+    id_(),
     Column("subject", String(16), nullable=False),
-    Column("subject_id", _Id, nullable=False),
+    Column("subject_id", Id, nullable=False),
     Column("text", Text, nullable=False),
-    _text("by"),
-    _time("at"),
+    text_("by"),
+    time_("at"),
     Index("ix_note_subject_subject_id", "subject", "subject_id"),
 )
 
 readiness = Table(
     "readiness",
     metadata,
-    _id(),
-    _ref("host_id", "host", index=True),
-    _time("at"),
+    id_(),
+    ref("host_id", "host", index=True),
+    time_("at"),
     Column("reached", Boolean, nullable=False),
     Column("ready", Boolean, nullable=True),
-    _text("reason"),
+    text_("reason"),
     Column("document", LargeBinary, nullable=True),
 )
 
 readiness_check = Table(
     "readiness_check",
     metadata,
-    Column("readiness_id", _Id, ForeignKey("readiness.id"), primary_key=True),
+    Column("readiness_id", Id, ForeignKey("readiness.id"), primary_key=True),
     Column("name", String(64), primary_key=True),
     Column("status", String(16), nullable=False),
-    _text("summary"),
-    _text("fix"),
+    text_("summary"),
+    text_("fix"),
     Index("ix_readiness_check_name_status", "name", "status"),
 )
 
 drill = Table(
     "drill",
     metadata,
-    _id(),
-    _ref("host_id", "host", null=True, index=True),
+    id_(),
+    ref("host_id", "host", null=True, index=True),
     Column("nonce", String(128), nullable=False, unique=True),
-    _time("at", index=True),
+    time_("at", index=True),
     Column("passed", Boolean, nullable=False),
-    _text("failed_stage"),
-    _text("detail"),
+    text_("failed_stage"),
+    text_("detail"),
     Column("document", LargeBinary, nullable=False),
 )
 
@@ -384,79 +389,79 @@ upload = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("host_name", String(255), nullable=False),
-    _text("name"),
-    _count("size"),
+    text_("name"),
+    count_("size"),
     Column("sha256", String(64), nullable=False, server_default=""),
-    _text("sent_by"),
+    text_("sent_by"),
     Column("state", String(16), nullable=False, index=True),
-    _text("detail"),
-    _ref("source_id", "source", null=True),
-    _time("created"),
-    _time("updated", index=True),
+    text_("detail"),
+    ref("source_id", "source", null=True),
+    time_("created"),
+    time_("updated", index=True),
 )
 
 account = Table(
     "account",
     metadata,
-    _id(),
+    id_(),
     Column("name", String(255), nullable=False, unique=True),
-    _text("password"),
+    text_("password"),
     Column("role", String(16), nullable=False),
-    _text("email"),
+    text_("email"),
     Column("active", Boolean, nullable=False, server_default="1"),
-    _time("created"),
-    _time("last_login", null=True),
+    time_("created"),
+    time_("last_login", null=True),
 )
 
 session = Table(
     "session",
     metadata,
     Column("id", String(64), primary_key=True),
-    _ref("account_id", "account", index=True),
+    ref("account_id", "account", index=True),
     Column("csrf", String(64), nullable=False),
-    _text("address"),
-    _time("created"),
-    _time("expires", index=True),
+    text_("address"),
+    time_("created"),
+    time_("expires", index=True),
 )
 
 token = Table(
     "token",
     metadata,
-    _id(),
+    id_(),
     Column("hash", String(64), nullable=False, unique=True),
-    _text("name"),
+    text_("name"),
     Column("role", String(16), nullable=False),
     Column("host_name", String(255), nullable=False, server_default=""),
-    _text("created_by"),
-    _time("created"),
-    _time("expires", null=True),
-    _time("revoked", null=True),
-    _time("last_used", null=True),
+    text_("created_by"),
+    time_("created"),
+    time_("expires", null=True),
+    time_("revoked", null=True),
+    time_("last_used", null=True),
 )
 
 audit = Table(
     "audit",
     metadata,
-    _id(),
-    _time("at", index=True),
-    _text("who"),
+    id_(),
+    time_("at", index=True),
+    text_("who"),
     Column("action", String(64), nullable=False, index=True),
-    _text("subject"),
-    _text("detail"),
-    _text("address"),
+    text_("subject"),
+    text_("detail"),
+    text_("address"),
 )
 
 notice = Table(
     "notice",
     metadata,
-    _id(),
+    id_(),
     Column("kind", String(16), nullable=False),
-    _ref("group_id", "crash_group"),
-    _ref("crash_id", "crash", null=True),
-    _time("at"),
-    _time("sent", null=True, index=True),
+    ref("group_id", "crash_group"),
+    ref("crash_id", "crash", null=True),
+    time_("at"),
+    time_("sent", null=True, index=True),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    _text("detail"),
+    text_("detail"),
 )
 
 
