@@ -31,17 +31,23 @@ def write_elf(path: Path) -> Path:
     return path
 
 
-def write_kdump(path: Path, release: str = "6.1.0-test") -> Path:
+def write_kdump(
+    path: Path,
+    release: str = "6.1.0-test",
+    *,
+    machine: str = "x86_64",
+    vmcoreinfo: str = VMCOREINFO,
+) -> Path:
     """Ten pages in frames 3 to 12 of 64, as makedumpfile -c -d 31 lays them out (version 6)."""
     block, frames = 4096, range(3, 13)
     bitmap_blocks = 2  # of both bitmaps together
     info_at = block + 104
     header = struct.pack("<8si", b"KDUMP   ", 6)
-    for word in ("Linux", "node", release, "#1 SMP", "x86_64", "(none)"):
+    for word in ("Linux", "node", release, "#1 SMP", machine, "(none)"):
         header += word.encode().ljust(65, b"\0")
     header = header.ljust(408, b"\0") + struct.pack("<qq", 1_700_000_000, 0)
     header += struct.pack("<IiiIIIIIIi", 0x1, block, 1, bitmap_blocks, 64, 0, 0, 0, 0, 1)
-    info = VMCOREINFO.replace("6.1.0-test", release).encode()
+    info = vmcoreinfo.replace("6.1.0-test", release).encode()
     sub_header = struct.pack(
         "<QiiQQqQqQqQQQQ", 0, 31, 0, 0, 0, info_at, len(info), 0, 0, 0, 0, 0, 0, 64
     )
@@ -85,6 +91,30 @@ def test_identity_of_a_whole_dump(dump: Path) -> None:
     assert file.size_bytes == dump.stat().st_size
     assert headers.vmcoreinfo is not None
     assert headers.vmcoreinfo.kaslr_offset == 0x1E000000
+
+
+@pytest.mark.parametrize(
+    ("line", "arch"),
+    [
+        ("NUMBER(kimage_voffset)=0xffff7fffc8000000", "aarch64"),
+        ("SYMBOL(init_top_pgt)=ffffffff82a0a000", "x86_64"),
+        ("CRASHTIME=1", None),
+    ],
+)
+@pytest.mark.parametrize("machine", ["", "Unknown"])  # as QEMU writes it
+def test_a_machine_that_has_no_name(
+    machine: str, line: str, arch: str | None, tmp_path: Path
+) -> None:
+    dump = write_kdump(tmp_path / "vmcore", machine=machine, vmcoreinfo=f"{VMCOREINFO}{line}\n")
+    assert read_dump(dump).arch == arch
+
+
+def test_blocks_that_are_not_pages_are_refused(tmp_path: Path) -> None:
+    dump = write_kdump(
+        tmp_path / "vmcore", vmcoreinfo=VMCOREINFO.replace("PAGESIZE=4096", "PAGESIZE=65536")
+    )
+    with pytest.raises(UnreadableError, match="4,096 bytes, where the kernel's pages have 65,536"):
+        open_dump(dump)
 
 
 def test_flattened_dump_reads_as_the_dump_it_carries(dump: Path, tmp_path: Path) -> None:

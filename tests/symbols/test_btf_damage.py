@@ -17,6 +17,7 @@ from kautopsy.symbols import rungs
 from kautopsy.symbols.btf.find import read_btf
 from kautopsy.symbols.btf.parse import BtfError, parse
 from kautopsy.symbols.btf.types import BtfTypes
+from kautopsy.symbols.cache import TableCache
 from kautopsy.symbols.engine import attach, read_symbols
 from kautopsy.symbols.index import KernelSymbols
 from kautopsy.symbols.kallsyms import KallsymsError, Tables, load, vmcoreinfo_symbol
@@ -24,6 +25,12 @@ from kautopsy.symbols.kallsyms import KallsymsError, Tables, load, vmcoreinfo_sy
 pytestmark = pytest.mark.guest
 LIMIT_SECONDS = 10
 STRUCTS = TypeKindSet({TypeKind.STRUCT})
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What damaged tables leave is of no use to anybody."""
+    monkeypatch.setattr(rungs, "default_cache", lambda: TableCache(None))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kautopsy.dump.elf import read_elf
-from kautopsy.dump.kdump import read_kdump
+from kautopsy.dump.kdump import KdumpHeader, read_kdump
 from kautopsy.dump.reader import DumpBytes
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.model.dump import DumpFile, DumpFormat
@@ -32,6 +32,13 @@ class Headers:
 
     file: DumpFile
     vmcoreinfo: VmcoreInfo | None
+
+
+def _machine(kdump: KdumpHeader) -> str | None:
+    """QEMU writes ``Unknown`` for all but x86-64, and up to 7.2 nothing: VMCOREINFO knows."""
+    if kdump.machine not in ("", "Unknown"):
+        return kdump.machine
+    return kdump.vmcoreinfo.machine if kdump.vmcoreinfo else None
 
 
 def read_dump(path: Path) -> DumpFile:
@@ -65,7 +72,7 @@ def read_headers(path: Path) -> Headers:
                     complete=kdump.complete and dump.reader.ended,
                     build_id=info.build_id if info else None,
                     release=(info.release if info else None) or kdump.release or None,
-                    arch=kdump.machine or None,
+                    arch=_machine(kdump),
                     dump_level=kdump.dump_level,
                     compression=kdump.compression,
                     size_bytes=dump.file_size,

@@ -17,6 +17,8 @@ from kautopsy.dump.reader import DumpReader
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 
 SIGNATURE = b"KDUMP   "
+OTHER_BLOCKS = "its blocks are not the kernel's pages"
+"""How the problem begins that no reader of kdump files copes with."""
 
 _COMPRESSED_ZLIB = 0x01
 _COMPRESSED_LZO = 0x02
@@ -114,6 +116,12 @@ def _read(reader: DumpReader, order: str, fields: tuple[int | bytes, ...]) -> Kd
     if header_version >= 3 and 0 < sub[6] <= 1 << 20:
         raw = reader.read(sub[5], sub[6])
         info = VmcoreInfo.decode(raw)
+        if info.page_size not in (None, block_size):
+            # QEMU counts in blocks of the largest page an architecture has: 64 KiB on aarch64.
+            problems.append(
+                f"{OTHER_BLOCKS}: {block_size:,} bytes, where the kernel's pages have"
+                f" {info.page_size:,}"
+            )
     if header_version >= 6 and sub[13]:
         max_mapnr = sub[13]
 

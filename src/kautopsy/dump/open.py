@@ -8,6 +8,7 @@ from pathlib import Path
 import drgn
 
 from kautopsy.dump.header import read_headers
+from kautopsy.dump.kdump import OTHER_BLOCKS
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.errors import UnreadableError
@@ -54,6 +55,13 @@ def open_dump(path: Path) -> BareDump:
             thing=str(path),
             slug="split-dump",
             hint="join the parts: makedumpfile --reassemble PART... vmcore",
+        )
+    if any(problem.startswith(OTHER_BLOCKS) for problem in file.problems):
+        raise UnreadableError(
+            "libkdumpfile cannot read it" + _because(file),
+            thing=str(path),
+            slug="other-blocks",
+            hint="have QEMU write ELF: dump-guest-memory without a format",
         )
     if headers.vmcoreinfo is None or headers.vmcoreinfo.release is None:
         raise UnreadableError(

@@ -11,6 +11,11 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+_TELLING = {
+    "NUMBER(kimage_voffset)": "aarch64",
+    "SYMBOL(init_top_pgt)": "x86_64",
+    "NUMBER(phys_ram_base)": "riscv64",
+}
 _BUILD_ID = re.compile(r"[0-9a-f]{16,64}")
 
 
@@ -47,6 +52,23 @@ class VmcoreInfo:
         """Lower-case hex, or None before 5.9."""
         value = (self.get("BUILD-ID") or "").lower()
         return value if _BUILD_ID.fullmatch(value) else None
+
+    @property
+    def page_size(self) -> int | None:
+        """``PAGESIZE``, bytes."""
+        value = self.get("PAGESIZE") or ""
+        return int(value) if value.isdecimal() else None
+
+    @property
+    def machine(self) -> str | None:
+        """``uname -m``, from what only one architecture's ``arch_crash_save_vmcoreinfo()`` writes.
+
+        Those of arch/arm64, arch/riscv and arch/x86; None for others.
+        """
+        for key, machine in _TELLING.items():
+            if key in self._values:
+                return machine
+        return None
 
     @property
     def kaslr_offset(self) -> int | None:

@@ -16,6 +16,7 @@ from drgn import FindObjectFlags, Object, Program, Type, TypeKindSet
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.symbols.btf.parse import Btf, BtfError, Kind
 from kautopsy.symbols.btf.types import BtfTypes
+from kautopsy.symbols.cache import TableCache
 from kautopsy.symbols.globals import declared_type, version
 from kautopsy.symbols.index import KernelSymbols
 from kautopsy.symbols.kallsyms import Kallsyms, KallsymsError, Tables, load, vmcoreinfo_symbol
@@ -27,9 +28,10 @@ FINDER = "kautopsy"
 """The name of all our finders with drgn."""
 
 
-def read_symbols(program: Program, info: VmcoreInfo) -> Kallsyms:
+def read_symbols(program: Program, info: VmcoreInfo, cache: TableCache | None = None) -> Kallsyms:
     """The symbol table out of the dump's memory.
 
+    :param cache: where names may be that were decoded from the same bytes before
     :raises KallsymsError: it is not there, or damaged
     """
     stext = vmcoreinfo_symbol(info, "_stext")
@@ -40,7 +42,7 @@ def read_symbols(program: Program, info: VmcoreInfo) -> Kallsyms:
         if stext is None:
             raise KallsymsError("VMCOREINFO does not say where the kernel is")
         tables = find_tables(program.read, stext, big_endian=is_big_endian(program))
-    return load(program.read, tables, stext=stext, big_endian=is_big_endian(program))
+    return load(program.read, tables, stext=stext, big_endian=is_big_endian(program), cache=cache)
 
 
 def is_big_endian(program: Program) -> bool:

@@ -25,6 +25,7 @@ class KernelSymbols:
         self._names = kallsyms.names
         self._kinds = kallsyms.kinds
         self._addresses = kallsyms.addresses
+        self.key = kallsyms.key
 
     def find_symbols(
         self, program: Program, name: str | None, address: int | None, one: bool

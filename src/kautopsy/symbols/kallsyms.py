@@ -14,12 +14,13 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import drgn
 
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.model.errors import UnreadableError
+from kautopsy.symbols.cache import TableCache
 
 ReadMemory = Callable[[int, int], bytes]
 """``(virtual address, size) -> bytes``; raises where the dump has no such memory."""
@@ -77,11 +78,13 @@ class Kallsyms:
     :param names: without the type letter
     :param kinds: the type letters as ``nm`` gives them, one a symbol
     :param addresses: ``array('Q')``
+    :param key: that of names and kinds in the cache; empty where they did not come from memory
     """
 
     names: list[str]
     kinds: str
     addresses: array[int]
+    key: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -97,11 +100,17 @@ def vmcoreinfo_symbol(info: VmcoreInfo, name: str) -> int | None:
 
 
 def load(
-    read: ReadMemory, tables: Tables, *, stext: int | None, big_endian: bool = False
+    read: ReadMemory,
+    tables: Tables,
+    *,
+    stext: int | None,
+    big_endian: bool = False,
+    cache: TableCache | None = None,
 ) -> Kallsyms:
     """Decode the tables.
 
     :param stext: the address of ``_stext`` that VMCOREINFO gives; the tables must agree
+    :param cache: where names may be that were decoded from the same bytes before
     :raises KallsymsError: the dump lacks them, they contradict themselves or ``stext``
     """
     order = ">" if big_endian else "<"
@@ -109,47 +118,82 @@ def load(
         (count,) = struct.unpack(order + "I", read(tables.num_syms, 4))
         if not 0 < count <= MAX_SYMBOLS:
             raise KallsymsError(f"they claim to have {count} symbols")
-        names, kinds = _names(read, tables, count, _tokens(read, tables, order), order)
-        found = Kallsyms(names, kinds, _addresses(read, tables, count, order, stext))
+        raw = _Raw.read(read, tables, count, order)
+        cache = cache or TableCache(None)
+        key = cache.key("kallsyms", repr(raw).encode(), raw.blob, raw.index, raw.table)
+        cached = _kept(cache.get(key), count)
+        names, kinds = cached or _names(raw)
+        found = Kallsyms(names, kinds, _addresses(read, tables, count, order, stext), key)
         _check(found, stext)
+        if cached is None:
+            cache.put(key, ("\n".join(names), kinds))
     except (LookupError, ValueError, OverflowError, struct.error, drgn.FaultError) as error:
         raise KallsymsError(f"the tables cannot be read: {error}") from error
     return found
 
 
-def _tokens(read: ReadMemory, tables: Tables, order: str) -> list[str]:
+@dataclass(frozen=True)
+class _Raw:
+    """The bytes that names are decoded from.
+
+    :param place: the address of ``kallsyms_names``, as far as it matters for alignment
+    """
+
+    count: int
+    order: str
+    place: int
+    blob: bytes = field(repr=False)
+    index: bytes = field(repr=False)
+    table: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, read: ReadMemory, tables: Tables, count: int, order: str) -> _Raw:
+        index = read(tables.token_index, 512)
+        # The last token is at most as long as a name.
+        (last,) = struct.unpack_from(order + "H", index, 510)
+        table = read(tables.token_table, last + _MAX_NAME)
+        # _names, _markers, (_seqs_of_names,) _token_table follow each other in every version.
+        size = tables.token_table - tables.names
+        if not 0 < size <= 64 * count + 4096:
+            raise KallsymsError(f"the names of {count} symbols cannot take {size} bytes")
+        return cls(count, order, tables.names % 8, read(tables.names, size), index, table)
+
+
+def _kept(value: object, count: int) -> tuple[list[str], str] | None:
+    """Names and type letters as they were cached."""
+    match value:
+        case (str(text), str(kinds)):
+            names = text.split("\n")
+            return (names, kinds) if len(names) == len(kinds) == count else None
+    return None
+
+
+def _tokens(raw: _Raw) -> list[str]:
     """The 256 strings.
 
     :raises KallsymsError: an index does not point at the beginning of its string
     """
-    index = struct.unpack(order + "256H", read(tables.token_index, 512))
-    # The last token is at most as long as a name.
-    table = read(tables.token_table, index[255] + _MAX_NAME)
     tokens = []
     at = 0
-    for i, start in enumerate(index):
+    table = raw.table
+    for i, start in enumerate(struct.unpack(raw.order + "256H", raw.index)):
         if start != at:
             raise KallsymsError(f"token {i} is not where the index says")
         end = table.find(b"\0", at)
         if end < 0:
             raise KallsymsError(f"token {i} has no end")
-        raw = table[at:end]
-        if not _CHARACTERS.issuperset(raw):
+        token = table[at:end]
+        if not _CHARACTERS.issuperset(token):
             raise KallsymsError(f"token {i} has characters that no symbol has")
-        tokens.append(raw.decode("ascii"))
+        tokens.append(token.decode("ascii"))
         at = end + 1
     return tokens
 
 
-def _names(
-    read: ReadMemory, tables: Tables, count: int, tokens: list[str], order: str
-) -> tuple[list[str], str]:
-    """Names and type letters of ``count`` symbols."""
-    # kallsyms_names, _markers, (_seqs_of_names,) _token_table follow each other in every version.
-    size = tables.token_table - tables.names
-    if not 0 < size <= 64 * count + 4096:
-        raise KallsymsError(f"the names of {count} symbols cannot take {size} bytes")
-    blob = read(tables.names, size)
+def _names(raw: _Raw) -> tuple[list[str], str]:
+    """Names and type letters of all symbols."""
+    tokens = _tokens(raw)
+    blob, count, order = raw.blob, raw.count, raw.order
     codes = array("H", blob.decode("latin-1").encode(_UTF_16))
     starts = []
     at = 0
@@ -182,7 +226,7 @@ def _names(
     if found >= 0:
         end = found + len(markers)
         # Each table begins where 8 divides its address (ALGN in scripts/kallsyms.c, on 64 bit).
-        aligned = end + -(tables.names + at + end) % 8
+        aligned = end + -(raw.place + at + end) % 8
         _check_order(names, [tail[start:] for start in {end, aligned}])
     return names, kinds
 

@@ -13,6 +13,7 @@ from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.model.report import SymbolSource
 from kautopsy.symbols.btf.find import read_btf
 from kautopsy.symbols.btf.parse import Btf, BtfError
+from kautopsy.symbols.cache import TableCache, default_cache
 from kautopsy.symbols.engine import attach, prove, read_symbols
 from kautopsy.symbols.index import KernelSymbols
 from kautopsy.symbols.kallsyms import KallsymsError, vmcoreinfo_symbol
@@ -43,10 +44,11 @@ def _no_collector() -> Iterator[None]:
 
 
 def _climb(program: Program, info: VmcoreInfo, notes: list[str], near: Path | None) -> SymbolSource:
-    symbols = _own_symbols(program, info, notes)
-    btf = _own_btf(program, info, symbols, notes) if symbols is not None else None
+    cache = default_cache()
+    symbols = _own_symbols(program, info, notes, cache)
+    btf = _own_btf(program, info, symbols, notes, cache) if symbols is not None else None
     source = SymbolSource.BTF if btf is not None else SymbolSource.KALLSYMS
-    doubtful = symbols is not None and btf is not None and _names_differ(symbols, btf, notes)
+    doubtful = symbols is not None and btf is not None and _names_differ(symbols, btf, notes, cache)
     kit = find(info, near)
     lines: dict[str, bytes] = {}
     if kit is not None:
@@ -77,19 +79,25 @@ def _climb(program: Program, info: VmcoreInfo, notes: list[str], near: Path | No
     return source
 
 
-def _own_symbols(program: Program, info: VmcoreInfo, notes: list[str]) -> KernelSymbols | None:
+def _own_symbols(
+    program: Program, info: VmcoreInfo, notes: list[str], cache: TableCache
+) -> KernelSymbols | None:
     try:
-        return KernelSymbols(read_symbols(program, info))
+        return KernelSymbols(read_symbols(program, info, cache))
     except KallsymsError as error:
         notes.append(f"the dump's own symbol table was not used: {error.what}")
         return None
 
 
 def _own_btf(
-    program: Program, info: VmcoreInfo, symbols: KernelSymbols, notes: list[str]
+    program: Program,
+    info: VmcoreInfo,
+    symbols: KernelSymbols,
+    notes: list[str],
+    cache: TableCache,
 ) -> Btf | None:
     try:
-        btf = read_btf(program.read, symbols, vmcoreinfo_symbol(info, "_stext"))
+        btf = read_btf(program.read, symbols, vmcoreinfo_symbol(info, "_stext"), cache)
         prove(program, info, symbols, btf)
     except BtfError as error:
         notes.append(f"the dump's own BTF was not used: {error.what}")
@@ -97,10 +105,15 @@ def _own_btf(
     return btf
 
 
-def _names_differ(symbols: KernelSymbols, btf: Btf, notes: list[str]) -> bool:
+def _names_differ(symbols: KernelSymbols, btf: Btf, notes: list[str], cache: TableCache) -> bool:
     """BTF has every function's name a second time: damage to either shows as a difference."""
+    key = cache.key("agree", symbols.key.encode(), btf.key.encode())
+    if cache.get(key) is not None:
+        return False
     lacking = sorted(symbols.lacking(btf.functions()))
-    if lacking:
+    if not lacking:
+        cache.put(key, True)
+    else:
         notes.append(
             f"names may be damaged: {len(lacking)} functions of the BTF, as {lacking[0]}, are not "
             "in the symbol table"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import drgn
 
 from kautopsy.symbols.btf.parse import Btf, BtfError, parse, size_of
+from kautopsy.symbols.cache import TableCache
 from kautopsy.symbols.index import KernelSymbols
 from kautopsy.symbols.kallsyms import ReadMemory
 
@@ -16,11 +17,17 @@ _LITTLE = bytes.fromhex("9feb01001800000000000000")
 _BIG = bytes.fromhex("eb9f01000000001800000000")
 
 
-def read_btf(read: ReadMemory, symbols: KernelSymbols, stext: int | None) -> Btf:
+def read_btf(
+    read: ReadMemory,
+    symbols: KernelSymbols,
+    stext: int | None,
+    cache: TableCache | None = None,
+) -> Btf:
     """The BTF of the kernel proper.
 
     :param stext: where to begin looking if kallsyms has no ``__start_BTF`` (kernels without
         CONFIG_KALLSYMS_ALL)
+    :param cache: where its index may be that was made of the same bytes before
     :raises BtfError: there is none, or it is damaged
     """
     start, stop = symbols.address("__start_BTF"), symbols.address("__stop_BTF")
@@ -31,7 +38,7 @@ def read_btf(read: ReadMemory, symbols: KernelSymbols, stext: int | None) -> Btf
     if not 0 < stop - start <= _MAX_SIZE:
         raise BtfError("the kernel was built without CONFIG_DEBUG_INFO_BTF")
     try:
-        return parse(read(start, stop - start))
+        return parse(read(start, stop - start), cache=cache)
     except drgn.FaultError as error:
         raise BtfError(f"not in the dump: {error}") from error
 

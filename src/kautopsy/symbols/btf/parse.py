@@ -15,6 +15,7 @@ from enum import IntEnum
 from itertools import accumulate
 
 from kautopsy.model.errors import UnreadableError
+from kautopsy.symbols.cache import TableCache
 
 MAGIC = 0xEB9F
 _HEADER = "HBBIIIII"
@@ -87,16 +88,22 @@ class Btf:
     :param places: index into ``words`` of each type of this blob, in order of ids
     :param by_name: string offset → ids of the types of that name
     :param strings: the string section
+    :param enums: ids of the enumerations
+    :param function_names: string offset of each function's name
     :param string_offsets: every string and its offset; pahole keeps each once
     :param base: the kernel's, for a module's
+    :param key: that of the index in the cache; empty for a module's
     """
 
     words: array[int]
     places: array[int]
     by_name: dict[int, list[int]]
+    enums: array[int]
+    function_names: array[int]
     strings: bytes
     string_offsets: dict[bytes, int] = field(repr=False)
     base: Btf | None = field(default=None, repr=False)
+    key: str = ""
 
     @property
     def first_id(self) -> int:
@@ -116,6 +123,13 @@ class Btf:
             return self.base.string(offset)
         at = offset - first
         return self.strings[at : self.strings.index(b"\0", at)].decode("ascii")
+
+    def begins(self, offset: int) -> bool:
+        """Whether a string begins at ``offset``."""
+        at = offset - self.first_string
+        if at < 0:
+            return self.base is not None and self.base.begins(offset)
+        return at == 0 or (at < len(self.strings) and self.strings[at - 1] == 0)
 
     def ids(self, name: str) -> list[int]:
         """The ids of the types of this blob, not of its base, that have ``name``."""
@@ -138,13 +152,8 @@ class Btf:
 
     def functions(self) -> set[str]:
         """The names of all functions of this blob."""
-        words = self.words
         by_offset = {offset: text for text, offset in self.string_offsets.items()}
-        names = [
-            by_offset.get(words[at], b"")
-            for at in self.places
-            if words[at + 1] >> 24 & 0x1F == Kind.FUNC
-        ]
+        names = [by_offset.get(offset, b"") for offset in self.function_names]
         return set(b"\n".join(names).decode("ascii").split("\n")) - {""}
 
     def locate(self, type_id: int) -> tuple[array[int], int]:
@@ -181,10 +190,11 @@ def _header(data: bytes) -> tuple[str, int, int, int, int, int]:
     raise BtfError("does not begin with a BTF header")
 
 
-def parse(data: bytes, base: Btf | None = None) -> Btf:
+def parse(data: bytes, base: Btf | None = None, *, cache: TableCache | None = None) -> Btf:
     """Read and check the blob ``data``.
 
     :param base: the kernel's, where ``data`` is a module's
+    :param cache: where its index may be, and that it was found good
     :raises BtfError: not BTF, or it contradicts itself
     """
     order, type_off, type_len, str_off, str_len, hdr_len = _header(data)
@@ -200,29 +210,81 @@ def parse(data: bytes, base: Btf | None = None) -> Btf:
         raise BtfError("its sections do not fit")
     if (order == "<") != (sys.byteorder == "little"):
         words.byteswap()
+    first_string = 0 if base is None else base.first_string + len(base.strings)
+    string_offsets = _strings(strings, first_string)
+    cache = cache or TableCache(None)
+    key = cache.key("btf", data) if base is None else ""
+    index = _Index.kept(cache.get(key)) if key else None
+    if index is not None:
+        return index.btf(words, strings, string_offsets, base, key)
+    index = _Index()
     first_id = 1 if base is None else base.first_id + len(base.places)
     try:
-        places, by_name, composites = _scan(words, first_id)
+        composites = _scan(words, first_id, index)
     except IndexError:
         raise BtfError("its last type is not complete") from None
-    first_string = 0 if base is None else base.first_string + len(base.strings)
-    string_offsets, starts = _strings(strings, first_string)
-    btf = Btf(words, places, by_name, strings, string_offsets, base)
-    _check(btf, composites, starts)
+    btf = index.btf(words, strings, string_offsets, base, key)
+    _check(btf, composites)
+    if key:
+        cache.put(key, index.to_keep())
     return btf
 
 
-def _scan(words: array[int], first_id: int) -> tuple[array[int], dict[int, list[int]], list[int]]:
-    """Where the types are, their names, and which are structures and unions."""
-    places = array("I")
-    by_name: dict[int, list[int]] = {}
+@dataclass(frozen=True)
+class _Index:
+    """What one pass over all types finds, as :class:`Btf` has it."""
+
+    places: array[int] = field(default_factory=lambda: array("I"))
+    by_name: dict[int, list[int]] = field(default_factory=dict)
+    enums: array[int] = field(default_factory=lambda: array("I"))
+    function_names: array[int] = field(default_factory=lambda: array("I"))
+
+    def btf(
+        self,
+        words: array[int],
+        strings: bytes,
+        string_offsets: dict[bytes, int],
+        base: Btf | None,
+        key: str,
+    ) -> Btf:
+        return Btf(
+            words,
+            self.places,
+            self.by_name,
+            self.enums,
+            self.function_names,
+            strings,
+            string_offsets,
+            base,
+            key,
+        )
+
+    def to_keep(self) -> tuple[object, ...]:
+        arrays = (self.places, self.enums, self.function_names)
+        return (self.by_name, *(part.tobytes() for part in arrays))
+
+    @classmethod
+    def kept(cls, value: object) -> _Index | None:
+        match value:
+            case (dict(by_name), bytes(places), bytes(enums), bytes(function_names)):
+                return cls(
+                    array("I", places), by_name, array("I", enums), array("I", function_names)
+                )
+        return None
+
+
+def _scan(words: array[int], first_id: int, index: _Index) -> list[int]:
+    """Fill ``index``; returns where structures and unions are."""
+    by_name = index.by_name
     composites: list[int] = []
     end = len(words)
     at = highest = 0
     type_id = first_id
-    append = places.append
+    append = index.places.append
     kinds = len(_WORDS)
-    struct_kind, union_kind = int(Kind.STRUCT), int(Kind.UNION)  # plain integers compare faster
+    # Plain integers compare faster.
+    struct_kind, union_kind, func_kind = int(Kind.STRUCT), int(Kind.UNION), int(Kind.FUNC)
+    enum_kinds = (int(Kind.ENUM), int(Kind.ENUM64))
     while at < end:
         append(at)
         name, info = words[at], words[at + 1]
@@ -239,18 +301,22 @@ def _scan(words: array[int], first_id: int) -> tuple[array[int], dict[int, list[
             referred = words[at + 2]
             if referred > highest:
                 highest = referred
+            if kind == func_kind:
+                index.function_names.append(name)
         elif kind == struct_kind or kind == union_kind:  # noqa: SIM109
             composites.append(at)
+        elif kind in enum_kinds:
+            index.enums.append(type_id)
         at += fixed + each * (info & 0xFFFF) if each else fixed
         type_id += 1
     if at != end:
         raise BtfError("its last type is not complete")
     if highest >= type_id:
         raise BtfError("a type refers to one that is not there")
-    return places, by_name, composites
+    return composites
 
 
-def _check(btf: Btf, composites: list[int], starts: set[int]) -> None:
+def _check(btf: Btf, composites: list[int]) -> None:
     """Names point at the beginnings of strings, members have types and lie in their structures.
 
     Damage to a dump rarely leaves all of that intact; what it leaves is a name or an offset that is
@@ -273,17 +339,17 @@ def _check(btf: Btf, composites: list[int], starts: set[int]) -> None:
                 raise BtfError("a member lies outside its structure")
             if in_order != sorted(in_order):
                 raise BtfError("the members of a structure are not in order")
-    if btf.base is not None:
-        starts.update(btf.base.string_offsets.values())
-    if not (starts.issuperset(btf.by_name) and starts.issuperset(names)):
+    # The kernel's names in a module's types, and the later ones of equal strings, are few.
+    others = {*btf.by_name, *names}.difference(btf.string_offsets.values())
+    if not all(map(btf.begins, others)):
         raise BtfError("a name is not the beginning of a string")
     if types and max(types) >= btf.first_id + len(btf.places):
         raise BtfError("a member is of a type that is not there")
 
 
-def _strings(strings: bytes, first: int) -> tuple[dict[bytes, int], set[int]]:
-    """The offset of each string, the first of equal ones, and all offsets where one begins."""
+def _strings(strings: bytes, first: int) -> dict[bytes, int]:
+    """The offset of each string, the first of equal ones."""
     parts = strings.split(b"\0")
     del parts[-1]  # behind the last NUL
     offsets = list(accumulate([len(part) + 1 for part in parts[:-1]], initial=first))
-    return dict(zip(reversed(parts), reversed(offsets), strict=True)), set(offsets)
+    return dict(zip(reversed(parts), reversed(offsets), strict=True))

@@ -106,14 +106,12 @@ class BtfTypes:
         """Name offset of every enumerator → id of its enumeration; the first of a name wins."""
         words = self.btf.words
         found: dict[int, int] = {}
-        for i in range(len(self.btf.places) - 1, -1, -1):
-            at = self.btf.places[i]
+        for type_id in reversed(self.btf.enums):
+            _, at = self.btf.locate(type_id)
             info = words[at + 1]
-            kind = info >> 24 & 0x1F
-            if kind == Kind.ENUM or kind == Kind.ENUM64:
-                step = 2 if kind == Kind.ENUM else 3
-                names = words[at + 3 : at + 3 + step * (info & 0xFFFF) : step]
-                found.update(dict.fromkeys(names, self.btf.first_id + i))
+            step = 2 if info >> 24 & 0x1F == Kind.ENUM else 3
+            names = words[at + 3 : at + 3 + step * (info & 0xFFFF) : step]
+            found.update(dict.fromkeys(names, type_id))
         return found
 
     def type(self, type_id: int) -> Type:
@@ -201,10 +199,9 @@ class BtfTypes:
         """Whether ``info``'s top bit tells signed enumerations from others, as pahole 1.24's."""
         if self.base is not None:
             return self.base._signs_told
-        words = self.btf.words
         return any(
             words[at + 1] >> 31 and words[at + 1] >> 24 & 0x1F == Kind.ENUM
-            for at in self.btf.places
+            for words, at in map(self.btf.locate, self.btf.enums)
         )
 
     def _declared(self, name: str, *, union: bool) -> Type:
