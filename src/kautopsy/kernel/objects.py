@@ -7,6 +7,8 @@ free pointer if it lies outside, end (``get_info_end``).
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from collections.abc import Iterator
 
 from drgn import Object, Program, sizeof
@@ -18,13 +20,16 @@ from kautopsy.model.finding import Evidence
 
 _SLAB_STORE_USER = 0x0001_0000  # include/linux/slab.h; a bit of enum _slab_flag_bits since v6.9
 _MAX_OBJECTS = 4
+_DIRECT_MAP, _IMAGE = 0xFFFF_8000_0000_0000, 0xFFFF_FFFF_8000_0000
+_MAX_REACH = 400
+_MAX_SIZE = 4096
 
 
 def describe(program: Program, registers: dict[str, int]) -> Iterator[Evidence]:
     """Evidence for each slab object that a register points into; free ones first."""
     found: dict[int, tuple[bool, list[Evidence]]] = {}
     for name, value in registers.items():
-        if value < 0xFFFF_8000_0000_0000 or value >= 0xFFFF_FFFF_8000_0000 or name == "rsp":
+        if not _DIRECT_MAP <= value < _IMAGE or name == "rsp":
             continue
         try:
             info = slab_object_info(program, value)
@@ -50,6 +55,46 @@ def describe(program: Program, registers: dict[str, int]) -> Iterator[Evidence]:
     interesting = sorted(found.values(), key=lambda pair: not pair[0])
     for _, items in interesting[:_MAX_OBJECTS]:
         yield from items
+
+
+def read_from_freed(program: Program, registers: dict[str, int], value: int) -> Evidence | None:
+    """Evidence that ``value`` was read out of a slab object that is free; None if that is not seen.
+
+    The objects in reach are those that registers and the words on top of the stack point to, and
+    those that they point to in turn: who walks a list has the entry before in reach. With neither
+    poison nor tracks this is all that a use after free leaves.
+    """
+    reach = list(registers.values())
+    stack = registers.get("rsp", 0)
+    with contextlib.suppress(*READ_ERRORS):
+        reach.extend(struct.unpack("<64Q", program.read(stack, 512)))
+    seen: set[int] = set()
+    for level in range(2):
+        further: list[int] = []
+        for pointer in reach:
+            if not _DIRECT_MAP <= pointer < _IMAGE:
+                continue
+            try:
+                info = slab_object_info(program, pointer)
+                if info is None or info.address in seen or len(seen) >= _MAX_REACH:
+                    continue
+                seen.add(info.address)
+                size = min(int(info.slab_cache.object_size), _MAX_SIZE) // 8
+                words = struct.unpack(f"<{size}Q", program.read(info.address, 8 * size))
+            except READ_ERRORS:
+                continue
+            if not info.allocated and value in words:
+                name = text(info.slab_cache.name.string_())
+                return Evidence(
+                    what="the pointer was read from",
+                    value=f"a {name} object at {info.address:#x} (+{8 * words.index(value):#x}), "
+                    "which is FREE",
+                    show=f"kmem -s {info.address:#x}",
+                )
+            if info.allocated and not level:
+                further.extend(words)
+        reach = further
+    return None
 
 
 def _tracks(program: Program, cache: Object, address: int) -> Iterator[Evidence]:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kautopsy.kernel.objects import describe
-from kautopsy.kernel.poison import Pointer, Story, classify
+from kautopsy.kernel.objects import describe, read_from_freed
+from kautopsy.kernel.poison import Story, classify
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.stacks import locate
 from kautopsy.kernel.tasks import plain
@@ -23,7 +23,15 @@ from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRol
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import detector
 from kautopsy.triage.members import null_member
-from kautopsy.triage.operand import Operand, memory_operand
+from kautopsy.triage.operand import memory_operand
+from kautopsy.triage.pointers import (
+    LOWEST_USER,
+    lines_of,
+    of_operand,
+    sharper,
+    telling,
+    told_address,
+)
 from kautopsy.triage.scene import Scene
 
 _FAULTS = frozenset(
@@ -54,17 +62,19 @@ _POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
 
 _REMARKS = (Kind.WARNING, Kind.LOCK_MISUSE, Kind.DATA_RACE)
 
-_LOWEST_USER = 0x1_0000
 _HARDWARE = (Kind.MACHINE_CHECK, Kind.HARDWARE_NMI)
 _REPORTED_BY_HARDWARE = re.compile(r"\[Hardware Error\]|^EDAC |NMI: (IOCK|PCI|SERR)|mce: ")
 
 # What calls BUG() when it catches an overflow (lib/string_helpers.c, mm/usercopy.c).
 _GUARDS = frozenset({"fortify_panic", "__fortify_panic", "usercopy_abort", "__stack_chk_fail"})
 
-# arch/x86/kernel/traps.c: the address is told since 5.6 (59c1dcbed5b5 "x86/traps: Print address on
-# #GP").
-_NON_CANONICAL = re.compile(r"non-canonical address (0x[0-9a-f]+)")
-_GENERAL_PROTECTION = re.compile(r"general protection fault")
+
+# Whose BUG() it is says what was found: SLUB's free list (a double free, with
+# CONFIG_SLAB_FREELIST_HARDENED), and checks of struct page.
+_BUGS = (
+    (re.compile(r"kernel BUG at (\S*/)?mm/sl[ua]b(_common)?\.c"), Kind.SLAB_CORRUPTION),
+    (re.compile(r"page dumped because: VM_BUG_ON_(PAGE|FOLIO)"), Kind.PAGE_CORRUPTION),
+)
 
 _SAYS: dict[Kind, str] = {
     Kind.NULL_DEREFERENCE: "used a pointer that is NULL",
@@ -120,13 +130,18 @@ def _blame(
     scene: Scene, crash: Crash, registers: dict[str, int], *, jumped: bool, died_of_it: bool
 ) -> Culprit | None:
     frames: tuple[Frame, ...] = crash.frames
-    if crash.instruction is not None:
-        frames = (crash.instruction, *frames)
-    told = culprit(frames)
-    if told is None and jumped:
-        # After a jump to nowhere the only trace of the caller is the return address on top of the
-        # stack; what the kernel prints below it are guesses.
+    dumped = scene.crash.frames
+    told = None
+    if jumped:
+        # The only sure trace of the caller is the return address on top of the stack; what the
+        # kernel prints below it are guesses, and what it calls the instruction is where it went.
+        there = crash.instruction.function if crash.instruction is not None else None
+        frames = tuple(frame for frame in frames if frame.function != there)
+        dumped = tuple(frame for frame in dumped if frame.function != there)
         told = _caller(scene, registers)
+    elif crash.instruction is not None:
+        frames = (crash.instruction, *frames)
+    told = told or culprit(frames)
     if told is None and crash.kind in (Kind.SLAB_CORRUPTION, Kind.PAGE_CORRUPTION):
         # Newer kernels let SLUB print the object only and leave the backtrace to a WARN() after it
         # (mm/slub.c, slab_err() and object_err()).
@@ -135,10 +150,14 @@ def _blame(
             told = culprit(after[0].frames)
     if died_of_it:
         # The stack in the dump has lines and modules that the text has not.
-        seen = culprit(scene.crash.frames)
+        seen = culprit(dumped)
         if told is None or (seen is not None and seen.function == told.function):
             return seen or told
     return told
+
+
+def _says(scene: Scene, crash: Crash, pattern: re.Pattern[str]) -> bool:
+    return any(pattern.search(line) for line in lines_of(scene, crash))
 
 
 def _checks_lists(crash: Crash) -> bool:
@@ -157,8 +176,8 @@ def _caller(scene: Scene, registers: dict[str, int]) -> Culprit | None:
 def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     kind = crash.kind
     registers = crash.registers or (scene.crash.registers if died_of_it else {})
-    operand = memory_operand(crash, at=_told_address(scene, crash))
-    pointers = _telling(registers) if operand is None else _of_operand(operand, registers)
+    operand = memory_operand(crash, at=told_address(scene, crash))
+    pointers = telling(registers) if operand is None else of_operand(operand, registers)
     # show_opcodes() reads 42 bytes before RIP; after a call of NULL that faults too, and CR2 is
     # printed only then (arch/x86/kernel/dumpstack.c).
     late = "cr2" in pointers and pointers["cr2"].story is not Story.NULL
@@ -175,7 +194,16 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         kind = Kind.USE_AFTER_FREE if goal.story is Story.FREED else Kind.EXEC_FAULT
         story = f" It went to {target:#x}, which is {goal.words}."
     elif kind in _POINTER_FAULTS:
-        kind, story = _sharper(kind, pointers, certain=operand is not None)
+        kind, story = sharper(kind, pointers, certain=operand is not None)
+    freed_from = None
+    if kind is Kind.BAD_POINTER and operand is not None and operand.value >= LOWEST_USER:
+        freed_from = read_from_freed(scene.program, registers, operand.value)
+    if freed_from is not None:
+        kind = Kind.USE_AFTER_FREE
+        evidence.append(freed_from)
+        story = (
+            f" The pointer {operand.value:#x} was read from {freed_from.value}." if operand else ""
+        )
     if kind is Kind.BAD_POINTER and _checks_lists(crash):
         # list_add() and list_del() look at the entry's neighbours first, and died of that.
         kind = Kind.LIST_CORRUPTION
@@ -184,6 +212,8 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         for frame in (crash.instruction, *crash.frames[:3])
     ):
         kind = Kind.MEMORY_SAFETY
+    if kind is Kind.BUG:
+        kind = next((k for pattern, k in _BUGS if _says(scene, crash, pattern)), kind)
     jumped = target is not None or kind is Kind.EXEC_FAULT
     blame = (
         None
@@ -271,84 +301,6 @@ def _confidence(crash: Crash, kind: Kind, blame: Culprit | None, died_of_it: boo
         # Without frames "corrupted" only says that there are none.
         confidence -= 0.3
     return round(confidence, 2)
-
-
-def _telling(registers: dict[str, int]) -> dict[str, Pointer]:
-    """Registers whose value is remarkable; the instruction and stack pointers are not."""
-    found = {}
-    for name, value in registers.items():
-        if name in ("rip", "rsp", "rflags", "eflags", "cs", "ss", "orig_rax") or len(name) > 4:
-            continue
-        pointer = classify(value)
-        if pointer.story in (
-            Story.LIST_POISON,
-            Story.FREED,
-            Story.UNINITIALISED,
-            Story.PAGE_POISON,
-            Story.NON_CANONICAL,
-        ):
-            found[name] = pointer
-    if "cr2" in registers:
-        found["cr2"] = classify(registers["cr2"])
-    return found
-
-
-def _told_address(scene: Scene, crash: Crash) -> int | None:
-    """The faulting address as the report gives it: CR2 is of page faults only."""
-    for line in _lines_of(scene, crash):
-        if match := _NON_CANONICAL.search(line):
-            return int(match[1], 16)
-        if _GENERAL_PROTECTION.search(line):
-            return None
-    return crash.registers.get("cr2")
-
-
-def _lines_of(scene: Scene, crash: Crash) -> tuple[str, ...]:
-    if crash.text is None:
-        return ()
-    return scene.log_lines[max(crash.text.first_line - 1, 0) : crash.text.last_line]
-
-
-def _of_operand(operand: Operand, registers: dict[str, int]) -> dict[str, Pointer]:
-    """As :func:`_telling`, of the register that was the pointer and of nothing else."""
-    found = {operand.register: classify(operand.value)}
-    if "cr2" in registers:
-        found["cr2"] = classify(registers["cr2"])
-    return found
-
-
-def _sharper(kind: Kind, pointers: dict[str, Pointer], *, certain: bool) -> tuple[Kind, str]:
-    """Kind and words for the pointer's story; ``certain`` if no register is here by chance."""
-    stories = {pointer.story: pointer for pointer in pointers.values()}
-    address = pointers.get("cr2")
-    if certain and Story.ERROR in stories and kind is Kind.NULL_DEREFERENCE:
-        # An error code plus a member's offset wraps around to an address near NULL.
-        error = stories[Story.ERROR]
-        return Kind.BAD_POINTER, f" The pointer {error.value:#x} is {error.words}."
-    if address is not None and address.story is Story.NULL:
-        return kind, ""
-    if kind is Kind.BAD_POINTER and address is not None and address.value < _LOWEST_USER:
-        # Nothing can be mapped there (vm.mmap_min_addr): a member far down a large struct.
-        base = next((p for name, p in pointers.items() if name != "cr2"), None)
-        if base is None or base.value == 0 or not certain:
-            return Kind.NULL_DEREFERENCE, f" The pointer is NULL, the member {address.value:#x} in."
-    for story in (Story.LIST_POISON, Story.FREED, Story.PAGE_POISON):
-        if story in stories:
-            return Kind.USE_AFTER_FREE, f" A register holds {stories[story].words}."
-    if kind is Kind.USE_AFTER_FREE:
-        return kind, ""
-    if Story.UNINITIALISED in stories:
-        return kind, f" A register holds {stories[Story.UNINITIALISED].words}."
-    # CR2 is of the page fault only; a general protection fault leaves that of an earlier one.
-    for pointer in (*(p for name, p in pointers.items() if name != "cr2"), address):
-        if pointer is not None and pointer.story in (
-            Story.NON_CANONICAL,
-            Story.USER,
-            Story.ERROR,
-            Story.VMALLOC,
-        ):
-            return kind, f" The pointer {pointer.value:#x} is {pointer.words}."
-    return kind, ""
 
 
 def _slab_lines(scene: Scene) -> Iterator[Evidence]:
