@@ -12,20 +12,7 @@ from kautopsy.cli.main import main
 from kautopsy.host.tree import TreeHost
 from kautopsy.model.readiness import CheckStatus
 
-from .trees import TREES
-
-
-def state_of(root: Path) -> dict[str, tuple[int, str | bytes | None]]:
-    """Everything below a directory: mode, and contents or where a link points to."""
-    found: dict[str, tuple[int, str | bytes | None]] = {}
-    for path in sorted(root.rglob("*")):
-        inner: str | bytes | None = None
-        if path.is_symlink():
-            inner = str(path.readlink())
-        elif path.is_file():
-            inner = path.read_bytes()
-        found[str(path.relative_to(root))] = (path.lstat().st_mode, inner)
-    return found
+from .trees import TREES, state_of
 
 
 @pytest.mark.parametrize("crashkernel", ["", "crashkernel=auto", "crashkernel=64M"])

@@ -13,6 +13,19 @@ def write(root: Path, files: dict[str, str]) -> None:
         path.write_text(text)
 
 
+def state_of(root: Path) -> dict[str, tuple[int, str | bytes | None]]:
+    """Everything below a directory: mode, and contents or where a link points to."""
+    found: dict[str, tuple[int, str | bytes | None]] = {}
+    for path in sorted(root.rglob("*")):
+        inner: str | bytes | None = None
+        if path.is_symlink():
+            inner = str(path.readlink())
+        elif path.is_file():
+            inner = path.read_bytes()
+        found[str(path.relative_to(root))] = (path.lstat().st_mode, inner)
+    return found
+
+
 def _service(root: Path, unit: str, folder: str = "usr/lib/systemd/system") -> None:
     write(root, {f"{folder}/{unit}.service": "[Service]\n"})
     wants = root / "etc/systemd/system/multi-user.target.wants"

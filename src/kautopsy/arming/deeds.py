@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kautopsy.host.host import Host
 from kautopsy.model.plan import Step
@@ -117,6 +117,8 @@ class Work:
     :ivar notes: what was decided, and why
     :ivar manual: what is left to the operator
     :ivar reboot: it counts from the next boot on only
+    :ivar crashkernel: what the next boot shall ask for
+    :ivar sysctls: name → value, as ``sysctl_file`` shall set them
     :ivar known: False where nothing is touched, because nothing is known of the distribution
     """
 
@@ -124,6 +126,9 @@ class Work:
     notes: tuple[str, ...] = ()
     manual: tuple[str, ...] = ()
     reboot: bool = False
+    crashkernel: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    sysctl_file: str = ""
     known: bool = True
 
 

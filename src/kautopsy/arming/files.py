@@ -50,7 +50,8 @@ class Files:
                 what, path, None, lambda text: edit(comes if text is None else text), settled=False
             )
         else:
-            deed = FileDeed(what, path, before, edit)
+            mode = self._host.look(path).mode if before is not None else 0
+            deed = FileDeed(what, path, before, edit, mode=mode or 0o644)
             if deed.wanted(before) == before:
                 return []
         return [deed]

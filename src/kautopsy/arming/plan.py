@@ -11,7 +11,8 @@ from kautopsy.arming.bootloader.change import Changes, change
 from kautopsy.arming.bootloader.words import values_of
 from kautopsy.arming.deeds import CommandDeed, Deed, FileDeed, LinkDeed, Work
 from kautopsy.arming.distribution import UNKNOWN, family_of
-from kautopsy.arming.distribution.family import Family, major
+from kautopsy.arming.distribution.family import Family
+from kautopsy.arming.distribution.redhat import RedHat
 from kautopsy.arming.facts import from_answers
 from kautopsy.arming.files import Files
 from kautopsy.arming.policy import Policy
@@ -59,7 +60,15 @@ def plan(host: Host, facts: HostFacts, policy: Policy) -> Work:
     reboot = bool(boot.deeds) or (facts.live and bool(values) and not facts.kexec.size)
     if facts.live and not facts.root and deeds:
         notes.append("without root nothing of this can be done: log in as root, or have sudo work")
-    return Work(tuple(deeds), (*notes, *wanted.notes), tuple(manual), reboot and bool(values))
+    return Work(
+        tuple(deeds),
+        (*notes, *wanted.notes),
+        tuple(manual),
+        reboot=reboot and bool(values),
+        crashkernel=tuple(values),
+        sysctls=wanted.values,
+        sysctl_file=_sysctl_file(facts, family),
+    )
 
 
 def _refuse_the_impossible(facts: HostFacts) -> None:
@@ -298,16 +307,16 @@ def _sysctls(
     if not values:
         return []
     deeds: list[Deed] = []
-    old = 0 < major(facts.os) <= 6 and "kdump" in family.units and "fedora" not in family_id(facts)
+    path = _sysctl_file(facts, family)
     what = "panic when there is something to dump, from every boot on"
-    if old:
+    if path == sysctl.OLD_PATH:
         deeds += files.edit(
             what,
-            sysctl.OLD_PATH,
+            path,
             lambda text: sysctl.with_values(text or "", values, add=True),
         )
     else:
-        deeds += files.edit(what, sysctl.PATH, lambda text: sysctl.document(values))
+        deeds += files.edit(what, path, lambda text: sysctl.document(values))
         # procps reads it after sysctl.d.
         if files.bytes(sysctl.OLD_PATH) is not None:
             deeds += files.edit(
@@ -329,9 +338,10 @@ def _sysctls(
     return deeds
 
 
-def family_id(facts: HostFacts) -> str:
-    """The distribution's id; "" if it is not known."""
-    return facts.os.id if facts.os else ""
+def _sysctl_file(facts: HostFacts, family: Family) -> str:
+    """el5 and el6 read /etc/sysctl.conf alone."""
+    old = isinstance(family, RedHat) and family.is_sysv(facts)
+    return sysctl.OLD_PATH if old else sysctl.PATH
 
 
 def _set(values: dict[str, str]) -> Callable[[Host], str]:

@@ -21,8 +21,10 @@ from kautopsy.model.errors import ExitCode, KautopsyError, RefusedError, UsageEr
 from kautopsy.report.escape import one_line
 
 if TYPE_CHECKING:
+    from kautopsy.arming.deeds import Work
     from kautopsy.arming.policy import Policy
     from kautopsy.host.host import Host
+    from kautopsy.model.host import HostFacts
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_host(parser, optional=False)
     deed = parser.add_mutually_exclusive_group()
     deed.add_argument("--apply", action="store_true", help="do it")
+    deed.add_argument(
+        "--emit",
+        choices=("ansible", "shell", "ignition", "butane", "cloud-init", "kickstart"),
+        help="print the plan for another tool instead",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask before")
     parser.add_argument(
         "--policy", type=Path, metavar="FILE", help="what is wanted, as TOML (docs/arm.md)"
@@ -91,6 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
             unfinished=pending is not None and unfinished(pending),
         )
         name = facts.node or arguments.host
+        if arguments.emit:
+            print(_emitted(arguments.emit, facts, policy, work), end="")
+            return ExitCode.OK
         if arguments.json:
             print_json(document)
         else:
@@ -110,6 +120,22 @@ def run(arguments: argparse.Namespace) -> int:
         if host.live and not arguments.no_kit:
             _save_kit(host, quiet=arguments.json)
     return ExitCode.OK
+
+
+def _emitted(form: str, facts: HostFacts, policy: Policy, work: Work) -> str:
+    """The plan for another tool."""
+    from kautopsy.arming.emit import ansible, cloud_init, ignition, kickstart, shell
+    from kautopsy.arming.emit.what import goals_of
+
+    goals = goals_of(facts, policy, work)
+    return {
+        "ansible": ansible.playbook,
+        "shell": shell.script,
+        "ignition": ignition.ignition,
+        "butane": ignition.butane,
+        "cloud-init": cloud_init.user_data,
+        "kickstart": kickstart.kickstart,
+    }[form](goals)
 
 
 def _policy(arguments: argparse.Namespace) -> Policy:

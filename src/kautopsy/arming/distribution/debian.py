@@ -14,6 +14,14 @@ from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease, Tar
 _PARAMETER_FILE = "/etc/default/grub.d/kdump-tools.cfg"
 _PARAMETERS = 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M"\n'
 
+# What the package's own file sets; the rest of it are comments.
+_DEFAULTS = """\
+USE_KDUMP=0
+KDUMP_KERNEL=/var/lib/kdump/vmlinuz
+KDUMP_INITRD=/var/lib/kdump/initrd.img
+KDUMP_COREDIR="/var/crash"
+"""
+
 
 class Debian(Family):
     """kdump-tools.service, /etc/default/kdump-tools, links in /var/lib/kdump."""
@@ -101,7 +109,7 @@ class Debian(Family):
                     text = shellfile.set_value(text, name, value)
             return text
 
-        return (Edit("tell kdump-tools", "/etc/default/kdump-tools", defaults, "USE_KDUMP=0\n"),)
+        return (Edit("tell kdump-tools", "/etc/default/kdump-tools", defaults, _DEFAULTS),)
 
     def package(self, facts: HostFacts) -> Package:
         """Installing it runs update-grub, and so does removing it."""

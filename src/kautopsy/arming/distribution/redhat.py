@@ -133,13 +133,13 @@ class RedHat(Family):
 
     def restart(self, facts: HostFacts) -> tuple[str, ...]:
         """The service builds a new initrd where its configuration is newer."""
-        if self._sysv(facts):
+        if self.is_sysv(facts):
             return ("service", "kdump", "restart")
         return super().restart(facts)
 
     def enable_links(self, facts: HostFacts) -> list[LinkDeed]:
         """Of chkconfig's header in the init script: ``# chkconfig: - 20 80`` on el5 and el6."""
-        if not self._sysv(facts):
+        if not self.is_sysv(facts):
             return super().enable_links(facts)
         return [
             LinkDeed(
@@ -151,7 +151,8 @@ class RedHat(Family):
             for level in (2, 3, 4, 5)
         ]
 
-    def _sysv(self, facts: HostFacts) -> bool:
+    def is_sysv(self, facts: HostFacts) -> bool:
+        """Whether it is el5 or el6: run levels, chkconfig, no sysctl.d."""
         old = 0 < major(facts.os) <= 6
         return old and facts.os is not None and facts.os.id not in ("fedora", "amzn")
 
@@ -164,7 +165,7 @@ class RedHat(Family):
 
     def enable(self, facts: HostFacts) -> str:
         """SysV init on el5 and el6."""
-        if self._sysv(facts):
+        if self.is_sysv(facts):
             return "chkconfig kdump on && service kdump start"
         unmask = "systemctl unmask kdump.service && " if _masked(facts) else ""
         return f"{unmask}systemctl enable --now kdump.service"

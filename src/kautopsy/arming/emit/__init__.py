@@ -1,0 +1,1 @@
+"""The same plan for other tools: a module a format."""
