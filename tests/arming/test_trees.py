@@ -70,7 +70,7 @@ def _look(root: Path) -> tuple[HostFacts, dict[str, Check], bool | None]:
     return facts, {check.id: check for check in document.checks}, document.ready
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", _TRUTH)
 def test_an_armed_machine(name: str, tmp_path: Path) -> None:
     loader, source, template, unit, _ = _TRUTH[name]
     TREES[name](tmp_path, "crashkernel=256M")
@@ -92,7 +92,7 @@ def test_an_armed_machine(name: str, tmp_path: Path) -> None:
     assert [c.id for c in checks.values() if c.status is CheckStatus.FAIL] == []
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", _TRUTH)
 def test_one_that_will_not_reserve_memory(name: str, tmp_path: Path) -> None:
     TREES[name](tmp_path, "")
     _, checks, ready = _look(tmp_path)

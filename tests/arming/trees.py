@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,7 @@ def _static_bls(root: Path, os: str, version: str, release: str, crashkernel: st
             f"version {release}\nlinux /vmlinuz-{release}\n"
             f"options root=/dev/sda3 ro {crashkernel}\n",
             "etc/kernel/cmdline": f"root=/dev/sda3 ro {crashkernel}\n",
+            "etc/default/grub": f'GRUB_CMDLINE_LINUX="{crashkernel}"\nGRUB_ENABLE_BLSCFG=true\n',
             "etc/kdump.conf": "auto_reset_crashkernel yes\npath /var/crash\ncore_collector"
             " makedumpfile -l --message-level 7 -d 31\n",
         },
@@ -253,7 +255,89 @@ def systemd_boot(root: Path, crashkernel: str) -> None:
     )
 
 
+def tumbleweed(root: Path, crashkernel: str) -> None:
+    suse(root, crashkernel)
+    text = 'ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"\nVERSION_ID="20260801"\n'
+    write(root, {"etc/os-release": text})
+    path = root / "etc/sysconfig/kdump"
+    path.write_text(
+        path.read_text() + '\n## Type: string(auto)\n# KDUMP_CRASHKERNEL="auto" by default\n'
+        f'KDUMP_CRASHKERNEL="{crashkernel or "auto"}"\n'
+    )
+
+
+def arch_grub(root: Path, crashkernel: str) -> None:
+    release = "6.12.1-arch1-1"
+    write(
+        root,
+        {
+            "etc/os-release": "ID=arch\n",
+            f"usr/lib/modules/{release}/modules.dep": "",
+            "boot/grub/grub.cfg": _UPDATE_GRUB.format(
+                title="Arch Linux", release=release, crashkernel=crashkernel
+            ),
+            "etc/default/grub": "GRUB_DEFAULT=0\nGRUB_CMDLINE_LINUX_DEFAULT="
+            f'"loglevel=3 quiet{" " + crashkernel if crashkernel else ""}"\n'
+            'GRUB_CMDLINE_LINUX=""\n',
+        },
+    )
+
+
+def coreos(root: Path, crashkernel: str) -> None:
+    words = crashkernel.split()
+    release = "6.14.0-63.fc42.x86_64"
+    write(
+        root,
+        {
+            "etc/os-release": 'ID="fedora"\nVARIANT_ID=coreos\nVERSION_ID="42"\n',
+            "run/ostree-booted": "",
+            f"usr/lib/modules/{release}/modules.dep": "",
+            "boot/grub2/grub.cfg": 'set default="${saved_entry}"\ninsmod blscfg\nblscfg\n',
+            "boot/loader/entries/ostree-1.conf": "title Fedora CoreOS 42 (ostree:0)\n"
+            "version 1\nlinux /ostree/fedora-coreos-1/vmlinuz\n"
+            f"options rw mitigations=auto {' '.join(['ostree=/ostree/boot.1/1/0', *words])}\n",
+            "etc/systemd/system/multi-user.target.wants/chronyd.service": "",
+            "etc/kdump.conf": "path /var/crash\n"
+            "core_collector makedumpfile -l --message-level 7 -d 31\n",
+            "usr/lib/systemd/system/kdump.service": "[Service]\n",
+        },
+    )
+
+
+def s390(root: Path, crashkernel: str) -> None:
+    el9(root, crashkernel)
+    release = "5.14.0-427.el9.s390x"
+    shutil.rmtree(root / "boot")
+    shutil.rmtree(root / "usr/lib/modules")
+    write(
+        root,
+        {
+            f"usr/lib/modules/{release}/modules.dep": "",
+            f"boot/loader/entries/ffff-{release}.conf": f"title Linux ({release})\n"
+            f"version {release}\nlinux /boot/vmlinuz-{release}\n"
+            f"options root=/dev/dasda1 {crashkernel}\n",
+            "etc/zipl.conf": "[defaultboot]\ndefaultauto\nprompt=1\ntimeout=5\n"
+            "target=/boot\n[linux]\nimage=/boot/vmlinuz\n"
+            f'parameters="root=/dev/dasda1 {crashkernel}"\n',
+        },
+    )
+
+
 TREES: dict[str, Callable[[Path, str], None]] = {
     tree.__name__: tree
-    for tree in (el6, el7, el8, el9, fedora, debian12, ubuntu, suse, systemd_boot)
+    for tree in (
+        el6,
+        el7,
+        el8,
+        el9,
+        fedora,
+        debian12,
+        ubuntu,
+        suse,
+        tumbleweed,
+        systemd_boot,
+        arch_grub,
+        coreos,
+        s390,
+    )
 }

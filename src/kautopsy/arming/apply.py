@@ -70,6 +70,7 @@ def apply(host: Host, work: Work, tell: Tell) -> None:
                 thing=host.name,
                 slug="half-armed",
             ) from error
+        _tidy(host)
         raise
 
 
@@ -88,10 +89,15 @@ def recover(host: Host, tell: Tell) -> Journal | None:
                 thing=host.name,
                 hint="kautopsy disarm --force restores files that were changed since",
             )
-        journal = store.load(host)
+    return _tidy(host)
+
+
+def _tidy(host: Host) -> Journal | None:
+    """The journal of a machine; one that holds nothing goes."""
+    journal = store.load(host)
     if journal is not None and not journal.changes:
         store.remove(host, journal)
-        journal = None
+        return None
     return journal
 
 

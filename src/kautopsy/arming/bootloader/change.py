@@ -68,8 +68,9 @@ def change(facts: HostFacts, files: Files, values: Sequence[str], defaults: Defa
     """The steps that put ``crashkernel=`` there once for each of ``values``."""
     loader = facts.boot.loader if facts.boot else None
     words = [f"{NAME}={value}" for value in values]
-    if facts.ostree and facts.live:
-        return Changes([_rpm_ostree(facts, values)])
+    if facts.ostree and "rpm-ostree" in facts.tools:
+        asked = values_of(facts.boot.arguments if facts.boot else (), NAME)
+        return Changes([] if asked == list(values) else [_rpm_ostree(facts, values)])
     if loader is Loader.GRUB_LEGACY:
         return _legacy(facts, files, values)
     if loader is Loader.GRUB2:
@@ -86,8 +87,6 @@ def change(facts: HostFacts, files: Files, values: Sequence[str], defaults: Defa
 
 
 def _legacy(facts: HostFacts, files: Files, values: Sequence[str]) -> Changes:
-    if "grubby" in facts.tools:
-        return Changes([_grubby(facts, values)])
     paths = files.expand("/boot/grub/grub.conf", "/boot/efi/EFI/*/grub.conf")
     changes = Changes()
     for path in paths or files.expand("/boot/grub/menu.lst"):
@@ -96,6 +95,8 @@ def _legacy(facts: HostFacts, files: Files, values: Sequence[str]) -> Changes:
             path,
             lambda text: grub_legacy.with_values(text or "", NAME, values),
         )
+    if changes.deeds and "grubby" in facts.tools:
+        return Changes([_grubby(facts, values)])
     return changes
 
 

@@ -16,7 +16,7 @@ _HEAD = "# GRUB Environment Block\n"
 def variables(text: str) -> dict[str, str]:
     """The variables of an environment block; a backslash guards the character after it."""
     found = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith("#"):
             continue
         name, equals, value = line.partition("=")

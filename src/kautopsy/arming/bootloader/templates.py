@@ -25,6 +25,9 @@ def templates(files: Mapping[str, str], entry: BootEntry | None) -> tuple[BootTe
     found = []
     if loader is Loader.GRUB2_BLS and (environment := _kernelopts(files)) is not None:
         found.append(environment)
+    if entry is not None and entry.source.rpartition("/")[2].startswith("ostree-"):
+        # The next deployment takes the arguments of the one it replaces.
+        return (BootTemplate(source=entry.source, arguments=entry.arguments),)
     if entry is not None and loader is Loader.ZIPL and entry.source == "/etc/zipl.conf":
         return (BootTemplate(source=entry.source, arguments=entry.arguments),)
     if loader in (Loader.GRUB2_BLS, Loader.SYSTEMD_BOOT, Loader.ZIPL) and not found:

@@ -28,9 +28,9 @@ def values_of(arguments: Iterable[str], name: str) -> list[str]:
 def with_values(line: str, name: str, values: Sequence[str]) -> str:
     """``line`` with ``name=value`` for each of ``values`` and no other word of that name.
 
-    They stand where the first one stood, else at the end (before a ``--``, after which the words
-    are init's). Everything else keeps its place and its white space; a line that has what is wanted
-    comes back as it was. White space may be line feeds.
+    They stand where the first one stood, else at the end, but before a ``--``, after which the
+    words are init's, and before a quote that nobody closes. Everything else keeps its place and its
+    white space; a line that has what is wanted comes back as it was. White space may be line feeds.
     """
     if values_of(words_of(line), name) == list(values):
         return line
@@ -48,11 +48,16 @@ def with_values(line: str, name: str, values: Sequence[str]) -> str:
     if spans:
         start, end = spans[0]
         return line[:start] + wanted + line[end:]
-    stop = next((m.start() for m in _WORD.finditer(line) if m[0] == "--"), None)
+    stop = next((m.start() for m in _WORD.finditer(line) if _ends(m[0])), None)
     if stop is not None:
         return f"{line[:stop]}{wanted} {line[stop:]}"
     body = line.rstrip()
     return f"{body}{' ' if body.strip() else ''}{wanted}{line[len(body) :]}"
+
+
+def _ends(word: str) -> bool:
+    """Nothing counts behind ``--``, nor behind a quote that is not closed."""
+    return word == "--" or word.count('"') % 2 == 1
 
 
 def has_word(arguments: Iterable[str], name: str) -> bool:
