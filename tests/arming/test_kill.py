@@ -22,7 +22,15 @@ def test_killed_at_every_write(tmp_path: Path, capsys: pytest.CaptureFixture[str
     command = ["gcc", "-shared", "-fPIC", "-o", str(killer), str(_HERE / "killer.c"), "-ldl"]
     subprocess.run(command, check=True)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.arming.kill_everywhere", str(killer), str(tmp_path), "el8"],
+        [
+            sys.executable,
+            "-m",
+            "tests.arming.kill_everywhere",
+            str(killer),
+            str(tmp_path),
+            "el8",
+            "coreos",
+        ],
         cwd=_ROOT,
         env={**os.environ, "LD_PRELOAD": str(killer)},
         capture_output=True,

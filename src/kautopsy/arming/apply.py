@@ -191,17 +191,13 @@ def _do(host: Host, journal: Journal, session: int, deed: Deed, written: list[st
                     slug="step-failed",
                 )
     paths = _paths(host, change)
-    after = {p: store.digest(store.snapshot(host, p, follow=_follows(deed))) for p in paths}
+    after = {p: store.digest(store.snapshot(host, p, follow=not change.link)) for p in paths}
     if not isinstance(deed, CommandDeed) and after != change.after:
         raise KautopsyError("is not as it was written", thing=deed.path, slug="step-failed")
     written += paths
     done_change = msgspec.structs.replace(change, progress=Progress.DONE, after=after)
     changes = (*journal.changes[:-1], done_change)
     return store.save(host, msgspec.structs.replace(journal, changes=changes))
-
-
-def _follows(deed: Deed) -> bool:
-    return not isinstance(deed, LinkDeed)
 
 
 def _prepared(
@@ -243,6 +239,7 @@ def _prepared(
         before=(before,),
         after={deed.path: store.digest(wanted)},
         folders=store.missing_folders(host, folder),
+        link=isinstance(deed, LinkDeed),
     )
     return change, goal
 
@@ -269,8 +266,7 @@ def _undo(
     todo, changed = [], []
     for path in _paths(host, change):
         before = known.get(path, Before(path=path))
-        follow = command or before.contents is not None or before.target is None
-        now = store.digest(store.snapshot(host, path, follow=follow))
+        now = store.digest(store.snapshot(host, path, follow=not change.link))
         if now == store.digest(before):
             continue
         started = command and change.progress is Progress.DOING

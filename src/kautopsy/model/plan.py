@@ -67,6 +67,7 @@ class Change(Noun, frozen=True, kw_only=True):
     :param undo: the command that takes the step back; empty where its files are all of it
     :param renew: the command that makes generated files anew where they changed since
     :param always: ``renew`` is run in any case
+    :param link: it is about a symbolic link, not about what that points to
     """
 
     session: int
@@ -80,6 +81,7 @@ class Change(Noun, frozen=True, kw_only=True):
     undo: tuple[str, ...] = ()
     renew: tuple[str, ...] = ()
     always: bool = False
+    link: bool = False
 
 
 class Journal(Noun, frozen=True, kw_only=True):

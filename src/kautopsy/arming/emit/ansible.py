@@ -53,7 +53,8 @@ def playbook(goals: Goals) -> str:
 def _variable(name: str, contents: bytes) -> list[str]:
     """A file's contents: as they are, or in base64 where YAML or Jinja would change them."""
     jinja = any(mark in contents for mark in (b"{{", b"{%", b"{#"))
-    if is_plain(contents, longest=_LONGEST) and not jinja:
+    ragged = any(line != line.rstrip() for line in contents.split(b"\n"))
+    if is_plain(contents, longest=_LONGEST) and not jinja and not ragged:
         return [f"    {name}: |", *_block(contents.decode())]
     text = base64.b64encode(contents).decode()
     parts = [text[at : at + 100] for at in range(0, len(text), 100)]

@@ -14,6 +14,7 @@ from kautopsy.arming.emit.what import CommandGoal, FileGoal, Goals, LinkGoal, is
 _HEAD = """\
 #!/bin/sh
 # Makes a machine like @NAME@ leave a crash dump; written by kautopsy arm --emit shell.
+# shellcheck disable=SC2016  # what stands in single quotes is meant as it is
 set -eu
 
 fail() {
