@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, true, update
 
 from kautopsy.fleet import schema
 from kautopsy.fleet.database import pack
@@ -47,6 +47,16 @@ def record_report(
 def told_before(connection: Connection, sighting: Sighting, exact: str) -> int | None:
     """The crash that ``sighting`` is about, if it is in the store."""
     crash, host = schema.crash, schema.host
+    is_dump = sighting.origin == "dump"
+    if is_dump and sighting.source_id is not None:
+        # Analysed before, perhaps by an older kautopsy that gave it another key.
+        same_dump = connection.scalar(
+            select(crash.c.id).where(
+                crash.c.source_id == sighting.source_id, crash.c.origin == "dump"
+            )
+        )
+        if same_dump is not None:
+            return int(same_dump)
     event = event_key(sighting, exact)
     same_event = connection.scalar(select(crash.c.id).where(crash.c.event == event))
     if same_event is not None or not sighting.host:
@@ -66,6 +76,8 @@ def told_before(connection: Connection, sighting: Sighting, exact: str) -> int |
         select(crash.c.id)
         .join(host, crash.c.host_id == host.c.id)
         .where(host.c.name == sighting.host, crash.c.fatal, or_(*ways))
+        # Two dumps are two deaths.
+        .where(crash.c.origin != "dump" if is_dump else true())
         .order_by(crash.c.at.desc())
         .limit(1)
     )
