@@ -1,4 +1,4 @@
-"""Where `oops` gets source lines from: a vmlinux, named or found by the kernel's release."""
+"""Where `oops` gets source lines from: a vmlinux or a kit, named or found by release or build."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def add_symbols(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say where lines come from."""
     group = parser.add_argument_group("source lines")
-    group.add_argument("--vmlinux", type=Path, metavar="FILE", help="the kernel, with DWARF")
+    kernel = group.add_mutually_exclusive_group()
+    kernel.add_argument("--vmlinux", type=Path, metavar="FILE", help="the kernel, with DWARF")
+    kernel.add_argument(
+        "--kit", type=Path, metavar="FILE", help="a kit of the kernel that has source lines"
+    )
     group.add_argument(
         "--modules",
         type=Path,
@@ -31,7 +35,8 @@ def add_symbols(parser: argparse.ArgumentParser) -> None:
         "--debuginfo",
         choices=("auto", "never"),
         default="auto",
-        help="auto: without --vmlinux use the one found on this machine by release; never: none",
+        help="auto: use the vmlinux or kit of the text's kernel that is on this machine; never: "
+        "only what is named",
     )
     group.add_argument("--source", type=Path, metavar="DIR", help="show the kernel's source around")
 
@@ -50,6 +55,15 @@ def open_lines(arguments: argparse.Namespace) -> Lines:
         from kautopsy.symbols.symbolise import Symboliser
 
         named = Symboliser(arguments.vmlinux, arguments.modules)
+    elif arguments.kit is not None:
+        from kautopsy.symbols.kit import SUFFIX
+        from kautopsy.symbols.symbolise import Symboliser
+
+        if arguments.kit.suffix != SUFFIX:
+            raise UsageError(
+                "not a kit", thing=str(arguments.kit), hint="its name ends in .kit; or --vmlinux"
+            )
+        named = Symboliser(arguments.kit)
     elif arguments.annotate and arguments.debuginfo == "never":
         raise UsageError("--annotate needs a vmlinux", hint="name it with --vmlinux FILE")
     return Lines(named, tree, search=arguments.debuginfo == "auto")
@@ -58,25 +72,25 @@ def open_lines(arguments: argparse.Namespace) -> Lines:
 class Lines:
     """Gives crashes their lines.
 
-    :param named: of the vmlinux that the user named; it is used for every crash
+    :param named: of the vmlinux or kit that the user named; it is used for every crash
     :param tree: sources to show
-    :param search: look for the vmlinux of a crash's release on this machine
+    :param search: look for the vmlinux or kit of a crash's kernel on this machine
     """
 
     def __init__(self, named: Symboliser | None, tree: SourceTree | None, *, search: bool) -> None:
         self._named = named
         self._tree = tree
         self._search = search and named is None
-        self._by_release: dict[str, Symboliser | None] = {}
+        self._found: dict[tuple[str | None, str | None], Symboliser | None] = {}
 
     def symbolise(self, crash: Crash) -> Crash:
         """``crash`` with the lines that can be had."""
-        symboliser = self._for(crash.release)
+        symboliser = self._for(crash.release, crash.build_id)
         return crash if symboliser is None else symboliser.crash(crash)
 
     def notes(self, crash: Crash) -> list[str]:
         """Why lines are missing, or which of several functions a frame may be in."""
-        symboliser = self._for(crash.release)
+        symboliser = self._for(crash.release, crash.build_id)
         if symboliser is None:
             if self._tree is not None:
                 return [f"no vmlinux of {crash.release or 'this release'}: name it with --vmlinux"]
@@ -128,27 +142,32 @@ class Lines:
 
     @property
     def is_named(self) -> bool:
-        """Whether the user named the vmlinux."""
+        """Whether the user named the vmlinux or kit."""
         return self._named is not None
 
-    def _for(self, release: str | None) -> Symboliser | None:
-        if self._named is not None or not self._search or not release:
+    def _for(self, release: str | None, build_id: str | None = None) -> Symboliser | None:
+        if self._named is not None or not self._search or not (release or build_id):
             return self._named
-        if release not in self._by_release:
-            self._by_release[release] = _found(release)
-        return self._by_release[release]
+        kernel = (release, build_id)
+        if kernel not in self._found:
+            self._found[kernel] = _found(release, build_id)
+        return self._found[kernel]
 
 
-def _found(release: str) -> Symboliser | None:
+def _found(release: str | None, build_id: str | None) -> Symboliser | None:
     from kautopsy.symbols.finder.local import find_local
+    from kautopsy.symbols.kit import find_kit
 
-    vmlinux = find_local(None, release)
+    vmlinux = find_local(build_id, release)
+    modules = Path("/usr/lib/debug/lib/modules") / release if release else None
     if vmlinux is None:
-        return None
+        kit = find_kit(build_id, release)
+        if kit is None or not kit.has_lines:
+            return None
+        vmlinux, modules = kit.path, None
     from kautopsy.symbols.symbolise import Symboliser
 
-    modules = Path("/usr/lib/debug/lib/modules") / release
     try:
-        return Symboliser(vmlinux, [modules] if modules.is_dir() else [])
+        return Symboliser(vmlinux, [modules] if modules is not None and modules.is_dir() else [])
     except KautopsyError:
         return None

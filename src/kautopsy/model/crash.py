@@ -114,11 +114,14 @@ class Crash(Noun, frozen=True, kw_only=True):
     :param frames: the backtrace, innermost first
     :param registers: name in lower case → value (``{"rip": 0xffffffff81000000, ...}``)
     :param modules: names of loaded modules
+    :param module_flags: name → the letters behind it, of those that have some (``{"zfs": "PO"}``)
     :param tainted: taint letters as the kernel prints them, one an entry (``["P", "O"]``)
     :param uptime_seconds: since boot, from the kernel's own stamp on the text
     :param wall_time: as a console server, syslog or ``dmesg -T`` stamped the text, unchanged
     :param code: the bytes around the instruction as the kernel prints them; ``<..>`` or ``(..)``
         marks the one that was executing
+    :param build_id: of the kernel, where the text prints it (CONFIG_STACKTRACE_BUILD_ID)
+    :param kernel_offset: what KASLR moved the kernel by, as ``Kernel Offset`` says; 0 if disabled
     :param follow_ups: what came of it, in the kernel's words (``Kernel panic - not syncing: ...``)
     """
 
@@ -134,6 +137,7 @@ class Crash(Noun, frozen=True, kw_only=True):
     frames: tuple[Frame, ...] = ()
     registers: dict[str, int] = msgspec.field(default_factory=dict)
     modules: tuple[str, ...] = ()
+    module_flags: dict[str, str] = msgspec.field(default_factory=dict)
     tainted: tuple[str, ...] = ()
     release: str | None = None
     hardware: str | None = None
@@ -141,5 +145,7 @@ class Crash(Noun, frozen=True, kw_only=True):
     uptime_seconds: float | None = None
     wall_time: str | None = None
     code: str | None = None
+    build_id: str | None = None
+    kernel_offset: int | None = None
     follow_ups: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None

@@ -105,6 +105,7 @@ def _crash(report: Report) -> Crash:
         frames=frames,
         registers=body.registers,
         modules=tuple(dict.fromkeys(facts.modules)),
+        module_flags=facts.module_flags,
         tainted=facts.tainted or (),
         release=facts.release or report.release,
         hardware=facts.hardware,
@@ -115,6 +116,8 @@ def _crash(report: Report) -> Crash:
         uptime_seconds=body.head.time,
         wall_time=body.head.stamp,
         code=body.code or None,
+        build_id=facts.build_id,
+        kernel_offset=facts.kernel_offset,
         follow_ups=(body.panic,) if body.panic else (),
     )
     return _with_fingerprint(crash)

@@ -35,6 +35,10 @@ _CRASH = re.compile(
 # powerpc's show_regs until 5.x: `TASK = cfa5d000[950] 'bash' THREAD: cf9ce000 CPU: 0`
 _POWERPC = re.compile(rf"TASK = [0-9a-f]+\[(?P<pid>{_NUMBER})\] '(?P<comm>[^']{{0,32}})'")
 _TASK = re.compile(rf"\b(?:by task|by|comm:?)[ \t](?P<comm>[^\s].{{0,30}}?)[/](?P<pid>{_NUMBER})\b")
+# kernel/panic.c notifiers of x86, arm64, riscv, s390: dump_kernel_offset
+_OFFSET = re.compile(r"Kernel Offset: (?:(?P<offset>0x[0-9a-f]{1,16})(?: from |$)|disabled)")
+# CONFIG_STACKTRACE_BUILD_ID puts the kernel's behind its version (lib/dump_stack.c)
+_BUILD_ID = re.compile(r" (?P<id>[0-9a-f]{40})[ \t]*$")
 _HUNG = re.compile(
     rf"INFO: task (?P<comm>.{{1,64}}):(?P<pid>{_NUMBER}) (?:blocked|can't die|<.{{1,40}}> blocked)"
 )
@@ -42,7 +46,9 @@ _LOCKUP = re.compile(rf"CPU#(?P<cpu>\d+) stuck for .*?\[(?P<comm>.{{1,64}}?):(?P
 _WARN_HEAD = re.compile(rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>{_NUMBER}) at ")
 _WARN_TAIL = re.compile(rf", CPU#(?P<cpu>\d+): (?P<comm>.+)/(?P<pid>{_NUMBER})$")
 _MODULES = re.compile(r"Modules linked in:(?P<list>.*)$")
-_MODULE = re.compile(r"(?P<name>[A-Za-z0-9]\w*)(?:\([^)\s]{0,12}\))*(?:\([^)\s]{0,12})?,?")
+_MODULE = re.compile(
+    r"(?P<name>[A-Za-z0-9]\w*)(?P<flags>(?:\([^)\s]{0,12}\))*)(?:\([^)\s]{0,12})?,?"
+)
 _UNLOADED = re.compile(r"[ \t]*\[last unloaded:.*")
 
 
@@ -55,6 +61,9 @@ class Facts:
     tainted: tuple[str, ...] | None = None
     release: str | None = None
     hardware: str | None = None
+    build_id: str | None = None
+    kernel_offset: int | None = None
+    module_flags: dict[str, str] = field(default_factory=dict)
     modules: list[str] = field(default_factory=list)
     _in_modules: bool = False
     _modules_done: bool = False
@@ -77,6 +86,11 @@ class Facts:
             found |= self._taint(text)
         if "id:" in text or "PID:" in text or "comm" in text or "Comm" in text:
             found |= self._task(text)
+        if self.kernel_offset is None and "Kernel Offset" in text:
+            match = _OFFSET.search(text)
+            if match is not None:
+                self.kernel_offset = int(match["offset"] or "0", 16)
+                return True
         if self.hardware is None and "ame:" in text:
             match = _HARDWARE.search(text)
             if match is not None:
@@ -129,6 +143,9 @@ class Facts:
             return False
         if self.tainted is None:
             self.tainted = letters
+        if self.build_id is None:
+            build_id = _BUILD_ID.search(text)
+            self.build_id = build_id["id"] if build_id is not None else None
         if self.release is None:
             behind = re.split(r"ainted(?::[A-Z \-]*)?", text, maxsplit=1)[1]
             match = _RELEASE.search(behind)
@@ -177,8 +194,6 @@ class Facts:
             return False
         if words and words[0] in ("CPU", "Pid", "Call", "Process", "NIP", "task"):
             return False
-        if self.modules and words and text[:1] not in " \t" and len(words) > 1:
-            pass
         self._add_modules(text)
         if "[last unloaded" in text:
             self._in_modules = False
@@ -189,3 +204,5 @@ class Facts:
             match = _MODULE.match(word)
             if match is not None:
                 self.modules.append(match["name"])
+                if match["flags"]:
+                    self.module_flags[match["name"]] = re.sub(r"\W+", "", match["flags"])

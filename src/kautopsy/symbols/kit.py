@@ -195,6 +195,11 @@ class OpenKit:
         """
         return parse(self._part("btf/vmlinux"))
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether it was made from a vmlinux, so that it has source lines."""
+        return any(name.startswith("lines/") for name in self._archive.namelist())
+
     def lines(self) -> dict[str, bytes]:
         """DWARF sections with the kernel's source lines; none in a kit from a host."""
         names = [name for name in self._archive.namelist() if name.startswith("lines/")]
@@ -206,27 +211,37 @@ def find(info: VmcoreInfo, near: Path | None) -> OpenKit | None:
 
     :param near: the dump: kits beside it are looked at first
     """
-    for path in _places(info, near):
+    return find_kit(info.build_id, info.release, near)
+
+
+def find_kit(build_id: str | None, release: str | None, near: Path | None = None) -> OpenKit | None:
+    """The kit of this build; without a build-id, the first one of that release.
+
+    :param near: kits beside this file are looked at first
+    """
+    if build_id is not None and not _BUILD_ID.fullmatch(build_id):
+        return None
+    for path in _places(build_id, near):
         try:
             kit = OpenKit(path)
         except KitError:
             continue
-        if kit.about.build_id == info.build_id or (
-            info.build_id is None and kit.about.release == info.release
+        if kit.about.build_id == build_id or (
+            build_id is None and release is not None and kit.about.release == release
         ):
             return kit
     return None
 
 
-def _places(info: VmcoreInfo, near: Path | None) -> Iterator[Path]:
+def _places(build_id: str | None, near: Path | None) -> Iterator[Path]:
     folders = [near.parent] if near is not None else []
     folders += [
         Path(part).expanduser() for part in os.environ.get(PATH_VARIABLE, "").split(":") if part
     ]
     folders.append(default_folder())
     for folder in folders:
-        if info.build_id is not None:
-            path = folder / f"{info.build_id}{SUFFIX}"
+        if build_id is not None:
+            path = folder / f"{build_id}{SUFFIX}"
             if path.is_file():
                 yield path
         elif folder.is_dir():

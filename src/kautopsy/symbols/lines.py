@@ -17,7 +17,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from kautopsy.model.errors import UnreadableError
-from kautopsy.symbols.lines_symbols import KallsymsIndex
+from kautopsy.symbols.lines_symbols import KallsymsIndex, of_elf
 
 _ARCHITECTURES = {
     ("EM_X86_64", 64): drgn.Architecture.X86_64,
@@ -96,7 +96,7 @@ class ElfLines:
         module.address_range = (start, max(end for _, end in loads))
         _require_dwarf(module, image)
         self.index = KallsymsIndex(
-            self.program.symbols(), start=start, ends=[end for _, end in loads]
+            of_elf(self.program.symbols()), start=start, ends=[end for _, end in loads]
         )
         self._machine = machine
         self._next_module = _FIRST_MODULE
@@ -122,24 +122,29 @@ class ElfLines:
         module.address_range = (base, layout.end)
         _require_dwarf(module, path)
         symbols = (s for s in self.program.symbols() if base <= s.address < layout.end)
-        return KallsymsIndex(symbols, start=base, ends=layout.text_ends)
+        return KallsymsIndex(of_elf(symbols), start=base, ends=layout.text_ends)
 
     def at(self, address: int) -> tuple[SourceLine, ...]:
         """The lines of an address, innermost first; none where nothing is known of it."""
-        try:
-            locations = list(self.program.source_location(address))
-        except LookupError:
-            return ()
-        last = len(locations) - 1
-        return tuple(
-            SourceLine(
-                function=location.name(),
-                file=location.filename or None,
-                line=location.line or None,
-                inline=level < last,
-            )
-            for level, location in enumerate(locations)
+        return lines_at(self.program, address)
+
+
+def lines_at(program: drgn.Program, address: int) -> tuple[SourceLine, ...]:
+    """What ``program``'s debugging information says of an address, innermost line first."""
+    try:
+        locations = list(program.source_location(address))
+    except LookupError:
+        return ()
+    last = len(locations) - 1
+    return tuple(
+        SourceLine(
+            function=location.name(),
+            file=location.filename or None,
+            line=location.line or None,
+            inline=level < last,
         )
+        for level, location in enumerate(locations)
+    )
 
 
 class _opened:  # noqa: N801 - a context manager, used as a function

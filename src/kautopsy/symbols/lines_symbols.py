@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import drgn
@@ -19,6 +19,13 @@ import drgn
 # Not in kallsyms: scripts/kallsyms.c (is_ignored_symbol) and, for modules, is_mapping_symbol().
 _IGNORED = re.compile(r"\.L|L0\x01|\$|__crc_|__efistub_|__kvm_nvhe_|__pi_\$|\.LASANPC|__UNIQUE_ID_")
 _NOT_SYMBOLS = {drgn.SymbolKind.SECTION, drgn.SymbolKind.FILE}
+
+
+def of_elf(symbols: Iterable[drgn.Symbol]) -> Iterator[tuple[int, str]]:
+    """Address and name of the symbols that name a place."""
+    for symbol in symbols:
+        if symbol.kind not in _NOT_SYMBOLS and symbol.name:
+            yield symbol.address, symbol.name
 
 
 @dataclass(frozen=True)
@@ -33,17 +40,15 @@ class Place:
 class KallsymsIndex:
     """Symbols of one image by name and by address.
 
-    :param symbols: of the image, in any order
+    :param symbols: address and name of the image's, in any order
     :param start: its first address; absolute symbols and per-CPU offsets lie below
     :param ends: addresses where its areas of text end: the last function's size reaches there
     """
 
-    def __init__(self, symbols: Iterable[drgn.Symbol], *, start: int, ends: Iterable[int]) -> None:
-        named = [
-            (symbol.address, symbol.name)
-            for symbol in symbols
-            if symbol.kind not in _NOT_SYMBOLS and symbol.name and not _IGNORED.match(symbol.name)
-        ]
+    def __init__(
+        self, symbols: Iterable[tuple[int, str]], *, start: int, ends: Iterable[int]
+    ) -> None:
+        named = [(address, name) for address, name in symbols if not _IGNORED.match(name)]
         self._addresses = sorted({address for address, _ in named})
         self._start = start
         self._boundaries = sorted({*self._addresses, *ends})

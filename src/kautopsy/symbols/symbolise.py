@@ -20,7 +20,9 @@ import msgspec
 from kautopsy.model.crash import Crash, Frame
 from kautopsy.model.errors import KautopsyError, UnreadableError
 from kautopsy.symbols.finder.elf import identify
+from kautopsy.symbols.kit import SUFFIX
 from kautopsy.symbols.lines import ElfLines, SourceLine
+from kautopsy.symbols.lines_kit import KitLines
 from kautopsy.symbols.lines_symbols import KallsymsIndex, Place
 
 
@@ -50,7 +52,7 @@ class Symbolised:
 class Symboliser:
     """A kernel's lines.
 
-    :param vmlinux: the kernel's ELF file with DWARF
+    :param vmlinux: the kernel's ELF file with DWARF, or a kit that was made from it
     :param modules: its modules: directories to search (``/usr/lib/debug/lib/modules/RELEASE``), or
         files (``.ko``, ``.ko.debug``); read when first asked for
     :param kaslr_offset: ``Kernel Offset`` as the kernel printed it, for raw addresses
@@ -62,7 +64,7 @@ class Symboliser:
     ) -> None:
         self.vmlinux = vmlinux
         self._kaslr_offset = kaslr_offset
-        self._lines = ElfLines(vmlinux)
+        self._lines = KitLines(vmlinux) if vmlinux.suffix == SUFFIX else ElfLines(vmlinux)
         self._module_roots = tuple(modules)
         self._module_files: dict[str, list[Path]] | None = None
         self._modules: dict[str, KallsymsIndex | str] = {}
@@ -112,16 +114,23 @@ class Symboliser:
             )
         )
 
-    def address(self, address: int, *, return_address: bool = False) -> Symbolised:
-        """Where a raw address of the kernel proper is; KASLR's offset is taken off first."""
-        linked = address - self._kaslr_offset
+    def address(
+        self, address: int, *, return_address: bool = False, offset: int | None = None
+    ) -> Symbolised:
+        """Where a raw address of the kernel proper is; KASLR's offset is taken off first.
+
+        :param offset: KASLR's of this crash; None takes the one this was made with
+        """
+        linked = address - (self._kaslr_offset if offset is None else offset)
         back = 1 if return_address else 0
         place = self._lines.index.at(linked - back)
         if place is None:
             return Symbolised((), f"{address:#x} is in no function of {self.vmlinux.name}")
         return Symbolised((Location(place, None, linked, self._at(linked - back)),))
 
-    def frame(self, frame: Frame, *, instruction: bool = False) -> Symbolised:
+    def frame(
+        self, frame: Frame, *, instruction: bool = False, offset: int | None = None
+    ) -> Symbolised:
         """Where a frame is; ``instruction`` says that its address is the faulting one itself."""
         if frame.function is not None and frame.offset is not None:
             return self.locate(
@@ -132,15 +141,17 @@ class Symboliser:
                 return_address=not instruction,
             )
         if frame.address is not None and frame.module is None:
-            return self.address(frame.address, return_address=not instruction)
+            return self.address(frame.address, return_address=not instruction, offset=offset)
         return Symbolised((), "neither an offset nor an address")
 
-    def frames(self, frame: Frame, *, instruction: bool = False) -> tuple[Frame, ...]:
+    def frames(
+        self, frame: Frame, *, instruction: bool = False, offset: int | None = None
+    ) -> tuple[Frame, ...]:
         """``frame`` with file and line, preceded by the functions inlined there.
 
         Unchanged where its place is unknown or ambiguous; :meth:`frame` tells which.
         """
-        found = self.frame(frame, instruction=instruction)
+        found = self.frame(frame, instruction=instruction, offset=offset)
         if len(found.locations) != 1:
             return (frame,)
         location = found.locations[0]
@@ -182,9 +193,9 @@ class Symboliser:
                 and instruction is not None
                 and (frame.function, frame.offset) == (instruction.function, instruction.offset)
             )
-            frames.extend(self.frames(frame, instruction=exact))
+            frames.extend(self.frames(frame, instruction=exact, offset=crash.kernel_offset))
         if instruction is not None and instruction.file is None:
-            instruction = self.frames(instruction, instruction=True)[-1]
+            instruction = self.frames(instruction, instruction=True, offset=crash.kernel_offset)[-1]
         return msgspec.structs.replace(crash, frames=tuple(frames), instruction=instruction)
 
     def symbols(self) -> list[drgn.Symbol]:
