@@ -78,7 +78,8 @@ def test_groups_are_found_and_cited(store: Any) -> None:
     assert found["cites"][0]["source"].startswith("sqlite:///")
     assert found["cites"][0]["tables"] == ["group"]
     detail = ask(store, "group", group_id=group["id"])["data"]
-    assert detail["signatures"][0]["frames"][0] == "edac_poll"
+    assert detail["group"]["signatures"][0]["frames"][0] == "edac_poll"
+    assert detail["follows"]["follows"] == "hardware"
     crashes = ask(store, "group_crashes", group_id=group["id"], limit=3)
     assert len(crashes["data"]["crashes"]) == 3
     assert crashes["truncated"]

@@ -43,6 +43,12 @@ def test_a_filter_keeps_what_fits(login: Login) -> None:
     assert "frob_start" not in text
 
 
+def test_a_group_says_what_it_follows(login: Login) -> None:
+    text = login("viewer").get("/groups/2").text
+    assert "hardware" in text.split("What it follows")[1].split("</section>")[0]
+    assert login("viewer").get("/api/v1/groups/2/attribution").json()["follows"] == "hardware"
+
+
 def test_a_viewer_sees_no_forms_of_a_triager(login: Login) -> None:
     assert "Merge into it" not in login("viewer").get("/groups/1").text
     assert "Merge into it" in login("triager").get("/groups/1").text

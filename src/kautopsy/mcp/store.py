@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kautopsy.fleet import migrate, queries
+from kautopsy.fleet.attribution import attribution
 from kautopsy.fleet.database import Database
 from kautopsy.fleet.nouns import GroupFilter
 from kautopsy.mcp.answers import Cites, answer
@@ -52,14 +53,18 @@ class Store:
 
     def group(self, group_id: int) -> str:
         """One group: why its crashes are one bug (signatures with their frames), hosts, kernels,
-        days, what is probably the same and why, notes, links, what people decided.
+        days, what is probably the same and why, notes, links, what people decided; and what it
+        follows (a host, a model, a kernel), with the counts and Fisher's exact test behind it.
 
         Args:
             group_id: its number
         """
         with self.database.read() as connection:
             found = queries.groups.detail(connection, group_id)
-        return answer(found, self._cites("group", "signature", "crash"))
+            follows = attribution(connection, group_id)
+        return answer(
+            {"group": found, "follows": follows}, self._cites("group", "signature", "crash")
+        )
 
     def group_crashes(self, group_id: int, limit: int = 20) -> str:
         """The crashes of a group, the newest first.

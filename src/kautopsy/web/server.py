@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sys
 import threading
@@ -20,7 +21,8 @@ from kautopsy.web.metrics import JsonLines, TextLines
 from kautopsy.web.notify import Notifier
 
 _LOG = logging.getLogger("kautopsy.web")
-_UPKEEP_SECONDS = 600.0
+_UPKEEP_SECONDS = 60.0
+_RETENTION_EVERY = 10
 _STALE_UPLOAD = 7 * 86400.0
 _SHUTDOWN_SECONDS = 10
 
@@ -93,17 +95,21 @@ def _analyse(
 def _upkeep(
     database: Database, data: DataFolder, settings: Settings, stop: threading.Event
 ) -> None:
-    """Retention, and uploads that nobody went on with."""
+    """What groups follow and look like, boots that ended; now and then retention, stale uploads."""
+    from kautopsy.fleet import upkeep
     from kautopsy.fleet.intake.retention import retain
     from kautopsy.fleet.intake.upload import Uploads
 
-    while not stop.is_set():
+    for number in itertools.count():
         try:
-            retain(database, data, settings)
-            Uploads(database, data, settings).expire(_STALE_UPLOAD)
+            upkeep.refresh(database)
+            if number % _RETENTION_EVERY == 0:
+                retain(database, data, settings)
+                Uploads(database, data, settings).expire(_STALE_UPLOAD)
         except Exception:  # as above
             _LOG.exception("upkeep failed")
-        stop.wait(_UPKEEP_SECONDS)
+        if stop.wait(_UPKEEP_SECONDS):
+            return
 
 
 def _log_to_stderr(config: WebConfig) -> None:

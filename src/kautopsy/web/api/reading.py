@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from kautopsy.fleet import migrate, queries
+from kautopsy.fleet.attribution import attribution
 from kautopsy.fleet.nouns import (
+    Attribution,
     CrashDetail,
     CrashDiff,
     CrashPage,
@@ -47,6 +49,11 @@ def _groups(call: Call) -> GroupPage:
 def _group(call: Call) -> GroupDetail:
     with call.context.database.read() as connection:
         return queries.groups.detail(connection, call.context.number("group"))
+
+
+def _attribution(call: Call) -> Attribution:
+    with call.context.database.read() as connection:
+        return attribution(connection, call.context.number("group"))
 
 
 def _group_crashes(call: Call) -> CrashPage:
@@ -151,6 +158,10 @@ _FILTER = (
 OPERATIONS = (
     Operation("GET", "/groups", "Groups, ranked.", GroupPage, _groups, parameters=_FILTER),
     Operation("GET", "/groups/{group}", "One group.", GroupDetail, _group),
+    Operation(
+        "GET", "/groups/{group}/attribution", "What it follows: host, model, kernel.", Attribution,
+        _attribution,
+    ),
     Operation(
         "GET", "/groups/{group}/crashes", "Its crashes, the newest first.", CrashPage,
         _group_crashes, parameters=(_OFFSET,),

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kautopsy.fleet import changes, queries
+from kautopsy.fleet.attribution import attribution
 from kautopsy.fleet.nouns import GroupFilter, GroupSort, GroupState, Role
 from kautopsy.model.crash import Kind
 from kautopsy.model.errors import UsageError
@@ -86,12 +87,13 @@ def group(context: Context) -> Response:
         if detail.redirected_from is not None:
             return context.go(f"/groups/{detail.group.id}")
         crashes = queries.groups.crashes_of(connection, number, limit=PER_PAGE, offset=offset)
+        follows = attribution(connection, number)
         exemplar = (
             queries.crashes.detail(connection, detail.exemplars[0].id) if detail.exemplars else None
         )
     return context.render(
         "group.html", detail=detail, group=detail.group, crashes=crashes, exemplar=exemplar,
-        states=list(GroupState), offset=offset, per_page=PER_PAGE, follows=None,
+        states=list(GroupState), offset=offset, per_page=PER_PAGE, follows=follows,
     )  # fmt: skip
 
 
