@@ -7,11 +7,14 @@ from array import array
 from pathlib import Path
 
 import pytest
+from tests.host.sshd import SSHD, serve
 from tests.symbols.btf_blob import BtfBlob
 
 from kautopsy.cli.main import main
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
-from kautopsy.model.errors import UnreachableError, UnreadableError, UsageError
+from kautopsy.host.host import RunResult
+from kautopsy.host.local import LocalHost
+from kautopsy.model.errors import UnreadableError
 from kautopsy.symbols import kit, kit_host
 from kautopsy.symbols.kallsyms import Kallsyms
 
@@ -101,23 +104,26 @@ def test_every_flipped_byte_is_refused_or_harmless(saved: kit.SavedKit) -> None:
             pass
 
 
-@pytest.mark.parametrize("host", ["-oProxyCommand=touch x", "tree:/srv/image", "lab:6.1"])
-def test_what_is_no_host_is_refused(host: str) -> None:
-    with pytest.raises(UsageError):
-        kit_host.make(host)
+@pytest.mark.parametrize("host", ["-oProxyCommand=touch x", "lab:nothing", "tree:/"])
+def test_what_has_no_kernel_is_refused(host: str) -> None:
+    assert main(["symbols", "kit", "--", host]) == 2
 
 
-def fake_ssh(folder: Path, body: str) -> None:
-    script = folder / "ssh"
-    script.write_text(f"#!/bin/sh\n{body}\n")
-    script.chmod(0o755)
+def test_a_host_or_a_vmlinux_not_both() -> None:
+    assert main(["symbols", "kit", "web1", "--from", "vmlinux"]) == 2
 
 
-def test_another_host_is_asked_through_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    fake_ssh(tmp_path, "echo 'no route to host' >&2; exit 255")
-    with pytest.raises(UnreachableError, match="no route"):
-        kit_host.make("root@web1")
+class Answering(LocalHost):
+    """A host that answers with what is in a directory."""
+
+    def __init__(self, files: Path) -> None:
+        self._files = files
+
+    def script(self, text: str, *arguments: str, timeout: float = 120.0) -> RunResult:
+        return self.run(["tar", "-C", str(self._files), "-cf", "-", "."])
+
+
+def test_what_a_host_answers(tmp_path: Path) -> None:
     files = tmp_path / "host"
     (files / "btf").mkdir(parents=True)
     (files / "btf/vmlinux").write_bytes(blob())
@@ -133,21 +139,46 @@ def test_another_host_is_asked_through_ssh(tmp_path: Path, monkeypatch: pytest.M
         )
         + "ffffffffc0000000 t lo_open\t[loop]\n"
     )
-    fake_ssh(tmp_path, f'[ "$*" = "-T -- root@web1 sh -s" ] && exec tar -C {files} -cf - .')
-    made = kit_host.make("root@web1")
+    made = kit_host.make(Answering(files))
     assert (made.about.build_id, made.about.release) == (BUILD_ID, "6.1.0-test")
     assert made.symbols.names == SYMBOLS.names
     assert list(made.btf) == ["vmlinux"]
     (files / "kallsyms").write_text("0000000000000000 T _stext\n")
     with pytest.raises(UnreadableError) as caught:
-        kit_host.make("root@web1")
+        kit_host.make(Answering(files))
     assert caught.value.slug == "hidden-symbols"
 
 
-@pytest.mark.skipif(
+needs_btf = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/sys/kernel/btf/vmlinux").exists(),
     reason="needs root on a kernel with BTF",
 )
+
+
+@needs_btf
+@pytest.mark.skipif(SSHD is None, reason="no sshd here (Debian: openssh-server)")
+def test_through_a_real_sshd_it_is_the_same_kit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("keys", "far", "near"):
+        (tmp_path / name).mkdir()
+    with serve(tmp_path / "keys") as server:
+        options = [word for option in server.options for word in ("-o", option)]
+        argv = ["symbols", "kit", server.name, *options]
+        assert main([*argv, "--output", str(tmp_path / "far"), "--json"]) == 0
+        far = json.loads(capsys.readouterr().out)
+        (server.folder / "known_hosts").write_text("")
+        assert main(argv) == 4
+        assert "host-key" in capsys.readouterr().err
+    assert far["size_bytes"] < 2_000_000
+    assert main(["symbols", "kit", "--output", str(tmp_path / "near")]) == 0
+    kits = [kit.OpenKit(next((tmp_path / name).iterdir())) for name in ("far", "near")]
+    assert [opened.about.build_id for opened in kits] == [far["build_id"]] * 2
+    assert kits[0].symbols(None) == kits[1].symbols(None)
+    assert kits[0].btf() == kits[1].btf()
+
+
+@needs_btf
 def test_this_machines_kit_is_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["symbols", "kit", "--output", str(tmp_path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -1,7 +1,7 @@
 """Save what explains a kernel's dumps: its types and symbols, while it still runs.
 
-HOST is a destination of ssh(1), or nothing for this machine; one needs to be root there. The kit is
-one file named by the kernel's build-id; `report` finds it beside a dump, in the directories of
+HOST is this machine unless it is named; it takes root there, or sudo that asks no password. The kit
+is one file named by the kernel's build-id; `report` finds it beside a dump, in the directories of
 KAUTOPSY_KIT_PATH and in ~/.local/share/kautopsy/kits. With --from it is made from a vmlinux with
 debugging information instead, and keeps its line tables too.
 """
@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kautopsy.cli._host_options import add_host
 from kautopsy.cli._output import Progress, add_json, print_json
-from kautopsy.model.errors import ExitCode
+from kautopsy.model.errors import ExitCode, UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("host", metavar="HOST", nargs="?", help="the running host")
-    source.add_argument("--from", dest="vmlinux", metavar="VMLINUX", type=Path, help="a vmlinux")
+    add_host(parser, optional=True)
+    parser.add_argument(
+        "--from", dest="vmlinux", metavar="VMLINUX", type=Path, help="a vmlinux instead of a HOST"
+    )
     parser.add_argument(
         "--output", metavar="DIR", type=Path, help="where to put it, instead of among the user's"
     )
@@ -28,13 +30,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make a kit, save it, say what it holds."""
+    from kautopsy.cli._target import open_target
     from kautopsy.report.escape import one_line
     from kautopsy.symbols import kit, kit_host, kit_vmlinux
 
-    host = None if arguments.host in (None, "local") else arguments.host
-    name = str(arguments.vmlinux) if arguments.vmlinux else host or "this machine"
-    with Progress(one_line(f"read {name}"), quiet=arguments.json):
-        made = kit_vmlinux.make(arguments.vmlinux) if arguments.vmlinux else kit_host.make(host)
+    if arguments.vmlinux:
+        if arguments.host != "local":
+            raise UsageError("is one source of a kit, --from another", thing=arguments.host)
+        with Progress(one_line(f"read {arguments.vmlinux}"), quiet=arguments.json):
+            made = kit_vmlinux.make(arguments.vmlinux)
+    else:
+        with (
+            Progress(one_line(f"read {arguments.host}"), quiet=arguments.json),
+            open_target(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host,
+        ):
+            made = kit_host.make(host)
     with Progress("save", quiet=arguments.json):
         saved = kit.save(made, arguments.output or kit.default_folder())
     if arguments.json:

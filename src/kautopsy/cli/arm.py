@@ -170,7 +170,7 @@ def _save_kit(host: Host, *, quiet: bool) -> None:
 
     try:
         with Progress("save a symbol kit", quiet=quiet) as progress:
-            saved = kit.save(kit_host.make_of(host), kit.default_folder())
+            saved = kit.save(kit_host.make(host), kit.default_folder())
             progress.detail = saved.path
     except KautopsyError as error:
         print(one_line(f"kautopsy: no symbol kit: {error}"), file=sys.stderr)

@@ -1,15 +1,15 @@
-"""A kit of a running host: this one, or another through the OpenSSH client."""
+"""A kit of a running host."""
 
 from __future__ import annotations
 
 import io
 import re
-import subprocess
 import tarfile
 from array import array
 
 from kautopsy.host.host import Host
-from kautopsy.model.errors import MissingToolError, UnreachableError, UnreadableError, UsageError
+from kautopsy.host.tree import TreeHost
+from kautopsy.model.errors import UnreadableError, UsageError
 from kautopsy.symbols.btf.parse import parse
 from kautopsy.symbols.kallsyms import Kallsyms
 from kautopsy.symbols.kit import Kit, KitAbout
@@ -39,30 +39,27 @@ _SYMBOL = re.compile(rb"^([0-9a-f]{8,16}) ([!-~]) ([!-~]{1,512})$", re.MULTILINE
 _NT_GNU_BUILD_ID = b"\x03\x00\x00\x00GNU\x00"
 
 
-def make(host: str | None) -> Kit:
-    """Read a running host's kernel.
+def make(host: Host) -> Kit:
+    """Read a running host's kernel, as root if that can be had.
 
-    :param host: what ``ssh`` takes for a destination; None is this machine
+    :raises UsageError: it does not run
     :raises UnreachableError: no connection
     :raises UnreadableError: it hides its symbols (not root), or does not answer as expected
     """
-    where = host or "this machine"
-    return _made(_unpack(_run(host), where), where, host or "local")
-
-
-def make_of(host: Host) -> Kit:
-    """As :func:`make`, through a connection that is there already; as root if that can be had.
-
-    :raises UnreachableError: no connection
-    :raises UnreadableError: it does not answer as expected
-    """
+    if isinstance(host, TreeHost):
+        raise UsageError(
+            "does not run, so no kernel's tables are in its memory",
+            thing=host.name,
+            slug="not-running",
+            hint="a kit can be made from its vmlinux: symbols kit --from VMLINUX",
+        )
     done = host.script(_SCRIPT, timeout=_TIMEOUT)
     if done.status:
         raise UnreadableError(done.complaint, thing=host.name)
-    return _made(_unpack(done.stdout, host.name), host.name, host.name)
+    return _made(_unpack(done.stdout, host.name), host.name)
 
 
-def _made(parts: dict[str, bytes], where: str, origin: str) -> Kit:
+def _made(parts: dict[str, bytes], where: str) -> Kit:
     symbols = _symbols(parts.get("kallsyms", b""), where)
     build_id = _build_id(parts.get("notes", b""))
     release = parts.get("release", b"").decode("ascii", "replace").strip()
@@ -83,7 +80,7 @@ def _made(parts: dict[str, bytes], where: str, origin: str) -> Kit:
         about=KitAbout(
             build_id=build_id,
             release=release,
-            origin=origin,
+            origin=where,
             first_address=symbols.addresses[0],
         ),
         symbols=symbols,
@@ -91,25 +88,6 @@ def _made(parts: dict[str, bytes], where: str, origin: str) -> Kit:
         config=parts.get("config", b""),
         modules=parts.get("modules", b""),
     )
-
-
-def _run(host: str | None) -> bytes:
-    if host is not None and host.startswith(("-", "tree:", "lab:")):
-        raise UsageError("is no host to log in to", thing=host, slug="bad-host")
-    argv = ["sh", "-s"] if host is None else ["ssh", "-T", "--", host, "sh -s"]
-    try:
-        done = subprocess.run(
-            argv, input=_SCRIPT.encode(), capture_output=True, timeout=_TIMEOUT, check=False
-        )
-    except FileNotFoundError as error:
-        raise MissingToolError("is not installed", thing=argv[0]) from error
-    except subprocess.TimeoutExpired as error:
-        raise UnreachableError(f"no answer in {_TIMEOUT} s", thing=host or "") from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        kind = UnreachableError if host and done.returncode == 255 else UnreadableError
-        raise kind(said[-1] if said else f"exit code {done.returncode}", thing=host or "local")
-    return done.stdout
 
 
 def _unpack(raw: bytes, where: str) -> dict[str, bytes]:
