@@ -39,4 +39,4 @@ def test_plain_drgn_lists_tasks(lab_vmcore: Callable[[str], Specimen]) -> None:
         check=True,
     )
     assert {"init", "kthreadd", "sleep"} <= set(done.stdout.split())
-    assert "missing" not in done.stderr
+    assert "warning" not in done.stderr  # nothing is amiss: no lines are what one must expect

@@ -23,7 +23,7 @@ def drgn_prog_set(prog: drgn.Program) -> None:
 def _find(modules: Sequence[drgn.Module]) -> None:
     from kautopsy.dump.vmcoreinfo import VmcoreInfo
     from kautopsy.model.report import SymbolSource
-    from kautopsy.symbols.rungs import climb
+    from kautopsy.symbols.rungs import NO_LINES, climb
 
     for module in modules:
         program = module.prog
@@ -35,6 +35,6 @@ def _find(modules: Sequence[drgn.Module]) -> None:
             info = VmcoreInfo.decode(program["VMCOREINFO"].string_())
             source = climb(program, info, notes)
             for note in notes:
-                _LOG.warning("%s", note)
+                _LOG.log(logging.INFO if note == NO_LINES else logging.WARNING, "%s", note)
             if source is SymbolSource.BTF:
                 _LOG.info("types and symbols come from the dump's own BTF and kallsyms")

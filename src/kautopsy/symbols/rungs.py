@@ -19,6 +19,12 @@ from kautopsy.symbols.index import KernelSymbols
 from kautopsy.symbols.kallsyms import KallsymsError, vmcoreinfo_symbol
 from kautopsy.symbols.kit import KitError, OpenKit, find
 
+NO_LINES = (
+    "no source lines, inlined functions or local variables: they take the vmlinux of this very "
+    "build, and kautopsy symbols find tells where it is to be had"
+)
+"""What is said where all else went well."""
+
 
 def climb(
     program: Program, info: VmcoreInfo, notes: list[str], *, near: Path | None = None
@@ -72,10 +78,7 @@ def _climb(program: Program, info: VmcoreInfo, notes: list[str], near: Path | No
             "read; a kit or debuginfo of this kernel would help"
         )
     elif not lines:
-        notes.append(
-            "no source lines, inlined functions or local variables: they take the vmlinux of this "
-            "very build, and kautopsy symbols find tells where it is to be had"
-        )
+        notes.append(NO_LINES)
     return source
 
 
