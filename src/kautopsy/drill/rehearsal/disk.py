@@ -40,6 +40,8 @@ def make_disk(disk: Path, userland: Path | None, uuid: str) -> None:
         _run(
             f"tar -xzp --numeric-owner -f {shlex.quote(str(userland))} -C {tree}"
             f" && printf %s {fstab} >{tree}/etc/fstab"
+            # A machine that is not armed yet has this off.
+            f" && sed -i 's/^USE_KDUMP=.*/USE_KDUMP=1/' {tree}/etc/default/kdump-tools"
             f" && mke2fs {options} -d {tree} {shlex.quote(str(disk))}"
         )
 

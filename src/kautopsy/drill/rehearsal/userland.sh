@@ -2,13 +2,17 @@
 # settings, as a compressed tar on standard output. No secrets, no users' files, no drivers.
 set -eu
 export LC_ALL=C
-cd /
+root=${KAUTOPSY_ROOT:-}
+root=${root%/}
+cd "$root/"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+query() { dpkg-query --admindir="$root/var/lib/dpkg" "$@"; }
+
 # Essential packages, what saves dumps, and all that these depend on.
-dpkg-query -W -f '${db:Status-Status}\t${Package}\t${Essential}\t${Pre-Depends}, ${Depends}\t${Provides}\n' |
+query -W -f '${db:Status-Status}\t${Package}\t${Essential}\t${Pre-Depends}, ${Depends}\t${Provides}\n' |
     awk -F '\t' '
         function name(text) {
             sub(/^ */, "", text)
@@ -45,19 +49,22 @@ dpkg-query -W -f '${db:Status-Status}\t${Package}\t${Essential}\t${Pre-Depends},
 
 # Where /bin is /usr/bin, files are packed by their one real name.
 for folder in bin sbin lib lib32 lib64 libx32; do
-    [ ! -L "/$folder" ] || echo "s,^/$folder/,/usr/$folder/,"
+    [ ! -L "$root/$folder" ] || echo "s,^/$folder/,/usr/$folder/,"
 done >"$work/merge"
 {
-    xargs dpkg-query -L <"$work/packages"
-    find /usr/bin /usr/sbin -type l -lname '/etc/alternatives/*'
-    for path in / /bin /sbin /lib /lib32 /lib64 /libx32 /etc/alternatives /etc/default /etc/group \
-        /etc/hostname /etc/hosts /etc/kdump /etc/ld.so.cache /etc/ld.so.conf /etc/ld.so.conf.d \
-        /etc/machine-id /etc/modprobe.d /etc/modules /etc/modules-load.d /etc/nsswitch.conf \
-        /etc/passwd /etc/sysctl.conf /etc/sysctl.d /etc/systemd; do
-        if [ -d "$path" ] && [ ! -L "$path" ] && [ "$path" != / ]; then
-            find "$path" -xdev
+    # shellcheck disable=SC2046  # names of packages
+    query -L $(cat "$work/packages")
+    find usr/bin usr/sbin -type l -lname '/etc/alternatives/*' | sed 's,^,/,'
+    for path in bin sbin lib lib32 lib64 libx32 etc/alternatives etc/default etc/group \
+        etc/hostname etc/hosts etc/kdump etc/ld.so.cache etc/ld.so.conf etc/ld.so.conf.d \
+        etc/machine-id etc/modprobe.d etc/modules etc/modules-load.d etc/nsswitch.conf \
+        etc/passwd etc/sysctl.conf etc/sysctl.d etc/systemd; do
+        if [ -L "$path" ]; then
+            echo "/$path"
+        elif [ -d "$path" ]; then
+            find "$path" -xdev | sed 's,^,/,'
         elif [ -e "$path" ]; then
-            echo "$path"
+            echo "/$path"
         fi
     done
 } | sed -f "$work/merge" | sort -u | grep -Ev \
@@ -65,7 +72,7 @@ done >"$work/merge"
     -e '^/(boot|dev|proc|sys|run|tmp|home|root|mnt|media|srv)/' -e '^/(usr/)?lib/modules/' \
     -e '^/etc/(ssh|ssl/private|shadow|gshadow)' -e '^/[.]$' -e '/var/(cache|log|lib/dpkg|lib/apt)/' |
     while read -r path; do
-        if [ -e "$path" ] || [ -L "$path" ]; then
+        if [ -e "$root$path" ] || [ -L "$root$path" ]; then
             echo ".$path"
         fi
     done >"$work/files"
