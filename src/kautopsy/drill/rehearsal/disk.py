@@ -52,7 +52,7 @@ def saved_dumps(disk: Path, folder: str, scratch: Path) -> str:
         f"{folder.rstrip('/')}/{sub}/{name}"
         for sub in _list(disk, folder)
         for name in _list(disk, f"{folder.rstrip('/')}/{sub}")
-        if name.startswith(("vmcore", "dump."))
+        if name.startswith(("vmcore", "dump"))
     ]
     names = [name for name in names if "dmesg" not in name]
     if not names:
