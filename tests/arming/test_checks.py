@@ -202,7 +202,8 @@ WRONG: list[tuple[str, CheckStatus, dict[str, Any], str]] = [
     ("post-notifiers", W, {"post_notifiers": True}, "notifiers"),
     ("policy-leak", W, {"cmdline": ("softlockup_panic=1", "panic_on_warn=1", "oops=panic")},
      "softlockup_panic, oops=panic"),
-    ("nmi-conflict", W, {"sysctls": sysctls(unknown_nmi_panic="1")}, "nobody claims"),
+    ("nmi-conflict", W, {"sysctls": sysctls(unknown_nmi_panic="1"), "release": "3.2.0-4-amd64"},
+     "nobody claims"),
     ("nmi-conflict", W, {"sysctls": sysctls(unknown_nmi_panic="1", nmi_watchdog="0"),
                          "modules": ("hpwdt",)}, "hpwdt"),
     ("nmi-conflict", W, {"sysctls": sysctls(unknown_nmi_panic="1"), "log": (

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from kautopsy.arming.bootloader.words import values_of
+from kautopsy.arming.distribution import family_of
 from kautopsy.arming.doctor import examine
 from kautopsy.arming.facts import gather
 from kautopsy.host.tree import TreeHost
@@ -53,13 +57,13 @@ _TRUTH = {
         "kdump-tools",
         "echo 'GRUB_CMDLINE_LINUX_DEFAULT=",
     ),
-    "suse": (Loader.GRUB2, "/boot/grub2/grub.cfg", "/etc/default/grub", "kdump", "add crashkernel"),
+    "suse": (Loader.GRUB2, "/boot/grub2/grub.cfg", "/etc/default/grub", "kdump", "sed -i"),
     "systemd_boot": (
         Loader.SYSTEMD_BOOT,
         "/boot/efi/loader/entries/m-6.12.1-arch1-1.conf",
         "/etc/kernel/cmdline",
         None,
-        "add crashkernel",
+        "sed -i",
     ),
 }
 
@@ -188,3 +192,26 @@ def test_an_empty_directory(tmp_path: Path) -> None:
     assert ready is None
     assert facts.os is None and facts.boot is None
     assert CheckStatus.PASS not in {checks[i].status for i in ("image-loaded", "kernel-support")}
+
+
+@pytest.mark.parametrize("name", ["debian12", "suse", "arch_grub", "tumbleweed", "systemd_boot"])
+@pytest.mark.parametrize("crashkernel", ["", "crashkernel=64M"])
+def test_the_fix_is_a_command_that_works(name: str, crashkernel: str, tmp_path: Path) -> None:
+    """What can run in a directory is run there, by a real sh and sed; then the template asks."""
+    TREES[name](tmp_path, crashkernel)
+    facts = gather(TreeHost(tmp_path))
+    fix = family_of(facts.os).set_crashkernel(facts, "300M")
+    edits = [part for part in fix.split(" && ") if part.startswith(("sed", "echo"))]
+    assert edits
+    here = re.sub(r"(?<= )/(etc|boot)/", rf"{tmp_path}/\1/", " && ".join(edits))
+    subprocess.run(["sh", "-euc", here], check=True)
+    if name == "tumbleweed":
+        text = (tmp_path / "etc/sysconfig/kdump").read_text()
+        assert 'KDUMP_CRASHKERNEL="crashkernel=300M"' in text
+        return
+    after = gather(TreeHost(tmp_path))
+    asked = [values_of(t.arguments, "crashkernel") for t in after.templates]
+    assert asked == [["300M"]]
+    if name == "systemd_boot":
+        assert after.boot is not None
+        assert values_of(after.boot.arguments, "crashkernel") == ["300M"]

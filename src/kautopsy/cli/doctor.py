@@ -56,5 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document)
     else:
-        print_doctor(document, facts.node or arguments.host, every=arguments.all)
+        print_doctor(
+            document,
+            facts.node or arguments.host,
+            target=arguments.host,
+            every=arguments.all,
+        )
     return ExitCode.OK if document.ready else ExitCode.BAD

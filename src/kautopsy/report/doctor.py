@@ -18,12 +18,26 @@ _MARK = {
     CheckStatus.SKIP: ("-", "dim"),
 }
 _LONGEST = 300
+# What `kautopsy arm` mends.
+_ARMED = frozenset(
+    {
+        "next-boot-entry", "future-kernels", "crashkernel-asked", "crashkernel-auto",
+        "crashkernel-reserved", "crashkernel-size", "image-loaded", "kdump-service",
+    }
+)  # fmt: skip
 
 
 def print_doctor(
-    document: DoctorDocument, name: str, *, every: bool = False, file: TextIO | None = None
+    document: DoctorDocument,
+    name: str,
+    *,
+    target: str = "",
+    every: bool = False,
+    file: TextIO | None = None,
 ) -> None:
     """Print what was found of the machine ``name``.
+
+    :param target: how the user reaches it
 
     :param every: also those checks that passed or do not apply, each on a line; else they are
         counted and named
@@ -32,6 +46,10 @@ def print_doctor(
     console.print(_verdict(document, one_line(name)))
     if first := first_thing(document):
         console.print(Text.assemble(("first: ", "bold"), clip(one_line(first), _LONGEST)))
+    if any(c.status is CheckStatus.FAIL and c.id in _ARMED for c in document.checks):
+        console.print(
+            Text.assemble(("or all at once: ", "bold"), f"kautopsy arm {one_line(target or name)}")
+        )
     for check in document.checks:
         loud = check.status in (CheckStatus.FAIL, CheckStatus.WARN)
         if loud or every:

@@ -13,7 +13,7 @@ _SANE = ("nr_cpus=", "maxcpus=")
 @check("capture-cmdline", Priority.LOST)
 def capture_cmdline(facts: HostFacts) -> Answer:
     """One CPU and reset devices; without them drivers meet hardware in a state they do not know."""
-    settings = facts.settings
+    settings, family = facts.settings, family_of(facts.os)
     if not settings.source:
         return skipped("no kdump configuration says what the capture kernel is told")
     if not settings.append and not settings.base:
@@ -28,8 +28,7 @@ def capture_cmdline(facts: HostFacts) -> Answer:
         return warned(
             f"the capture kernel is started without {' '.join(missing)}",
             f"{settings.source}: {' '.join(words)}",
-            f"add {' '.join(missing)} in {settings.source}, then: "
-            + family_of(facts.os).rebuild(facts),
+            f"{family.capture_words(' '.join(missing))} && {family.rebuild(facts)}",
         )
     return passed("the capture kernel starts with one CPU and resets devices", " ".join(words))
 
@@ -75,6 +74,7 @@ def failure_action(facts: HostFacts) -> Answer:
             if action == "shell"
             else "where saving fails the dump goes to the root file system and may fill it",
             facts.settings.source,
-            f"set failure_action reboot in {facts.settings.source}",
+            f"sed -i -E 's/^(failure_action|default) .*/\\1 reboot/' {facts.settings.source} && "
+            + family_of(facts.os).rebuild(facts),
         )
     return passed("where saving fails the machine goes on", action or "the default")

@@ -15,8 +15,10 @@ from kautopsy.arming.check import (
     warned,
 )
 from kautopsy.arming.collector import dump_level
+from kautopsy.arming.distribution import family_of
 from kautopsy.model.host import HostFacts, TargetKind
 
+_ARM = 'kautopsy arm HOST --apply --collector "makedumpfile -l -d 31"'
 _COMPRESSORS = {"-l": "lzo", "-p": "snappy", "-z": "zstd"}
 
 
@@ -31,19 +33,19 @@ def makedumpfile_version(facts: HostFacts) -> Answer:
             return skipped("makedumpfile is not installed")
         return warned(
             "makedumpfile is not installed: dumps are copies of all memory",
-            fix="install makedumpfile (kdump-utils or kexec-tools bring it along)",
+            fix=family_of(facts.os).install(facts),
         )
     if facts.memory.free_excluded is False:
         return warned(
             "makedumpfile does not find this kernel's free pages: dumps are as big as memory",
             f"makedumpfile {version} on {facts.release}: --mem-usage has no FREE row",
-            "install a newer makedumpfile",
+            family_of(facts.os).upgrade("makedumpfile"),
         )
     if facts.makedumpfile_refuses:
         return warned(
             f"makedumpfile {version} says that it does not support this kernel",
             f"running {facts.release}",
-            "install a newer makedumpfile",
+            family_of(facts.os).upgrade("makedumpfile"),
         )
     return passed("makedumpfile can read this kernel", f"version {version}")
 
@@ -57,11 +59,11 @@ def collector_arguments(facts: HostFacts) -> Answer:
     level = dump_level(facts)
     said = facts.settings.collector
     if not 0 <= level <= 31:
-        return failed(f"dump level {level} does not exist", said, "use -d 31")
+        return failed(f"dump level {level} does not exist", said, _ARM)
     for option, name in _COMPRESSORS.items():
         if option in words and re.search(rf"^{name}\s+disabled", facts.makedumpfile_words, re.M):
             return failed(
-                f"this makedumpfile was built without {name}", said, f"use -c in place of {option}"
+                f"this makedumpfile was built without {name}", said, _ARM.replace("-l", "-c")
             )
     # Debian's and SUSE's scripts add -F themselves.
     piped = facts.target.kind in (TargetKind.SSH, TargetKind.RAW)
@@ -69,10 +71,10 @@ def collector_arguments(facts: HostFacts) -> Answer:
         return failed(
             f"a target of kind {facts.target.kind.value} needs makedumpfile -F",
             said,
-            "core_collector makedumpfile -F -l --message-level 7 -d 31",
+            _ARM.replace("-l", "-F -l"),
         )
     if level == 0:
-        return warned("every page is saved, empty ones too", said, "use -d 31")
+        return warned("every page is saved, empty ones too", said, _ARM)
     return passed(f"level {level}", said)
 
 

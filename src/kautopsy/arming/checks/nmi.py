@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from kautopsy.arming.check import Answer, Priority, check, passed, skipped, unseen, warned
+from kautopsy.arming.sysctl import OLD_WATCHDOG, SWALLOWS, X86, age
 from kautopsy.model.host import HostFacts
-
-_X86 = ("x86_64", "i686", "i586", "i386")
-
-
-def _age(release: str) -> tuple[int, int, int]:
-    match = re.match(r"(\d{1,3})\.(\d{1,4})(?:\.(\d{1,4}))?", release)
-    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
 
 
 @check("nmi-conflict", Priority.LOST)
@@ -20,10 +12,10 @@ def nmi_conflict(facts: HostFacts) -> Answer:
     """Sources of NMIs that unknown_nmi_panic would take for the operator's.
 
     arch/x86/kernel/nmi.c: an NMI is unknown if no handler claims it; perf's can arrive late and go
-    unclaimed while nmi_watchdog takes a counter. hpwdt panics on its own. On i386 before 2.6.37
+    unclaimed while nmi_watchdog takes a counter, before 3.3. hpwdt panics on its own. Before 2.6.37
     unknown_nmi_panic and the old nmi_watchdog exclude each other.
     """
-    if facts.machine not in _X86:
+    if facts.machine not in X86:
         return skipped(f"no NMI of this kind on {facts.machine or 'this machine'}")
     unknown_nmi = facts.sysctl("kernel.unknown_nmi_panic")
     if unknown_nmi is None:
@@ -34,11 +26,11 @@ def nmi_conflict(facts: HostFacts) -> Answer:
     if not armed:
         return passed("unclaimed NMIs do not panic", f"unknown_nmi_panic = {unknown_nmi}")
     said = []
-    if watchdog not in (None, "0"):
-        old = (0, 0, 0) < _age(facts.release) < (2, 6, 37)
+    kernel = age(facts.release)
+    if watchdog not in (None, "0") and (0, 0, 0) < kernel < SWALLOWS:
         said.append(
             "on this old kernel nmi_watchdog and unknown_nmi_panic exclude each other"
-            if old
+            if kernel < OLD_WATCHDOG
             else "nmi_watchdog's counter can leave an NMI that nobody claims"
         )
     if "hpwdt" in modules:
@@ -59,14 +51,19 @@ def nmi_conflict(facts: HostFacts) -> Answer:
             f"unknown_nmi_panic = {unknown_nmi}, nmi_watchdog = {watchdog}",
             "watch NMI in /proc/interrupts for a week, or: sysctl -w kernel.nmi_watchdog=0",
         )
-    return passed("an NMI from the operator panics, and nothing else sends any")
+    return passed(
+        "an NMI from the operator panics, and nothing else sends any",
+        "nmi_watchdog runs: since 3.3 the kernel swallows what its counter leaves behind"
+        if watchdog not in (None, "0")
+        else f"unknown_nmi_panic = {unknown_nmi}",
+    )
 
 
 @check("nmi-counts", Priority.LOST)
 def nmi_counts(facts: HostFacts) -> Answer:
     """Two looks at /proc/interrupts: who counts up while nothing happens?"""
     if facts.nmi_counts is None:
-        if facts.machine and facts.machine not in _X86:
+        if facts.machine and facts.machine not in X86:
             return skipped(f"{facts.machine} does not count NMIs")
         return unseen(facts, "the NMI counters")
     first, second = facts.nmi_counts
@@ -91,7 +88,7 @@ def nmi_counts(facts: HostFacts) -> Answer:
 @check("nmi-apic", Priority.LOST)
 def nmi_apic(facts: HostFacts) -> Answer:
     """Without a local APIC neither the watchdog's NMIs nor an operator's reach a CPU."""
-    if facts.machine not in _X86:
+    if facts.machine not in X86:
         return skipped(f"no local APIC on {facts.machine or 'this machine'}")
     off = [w for w in facts.cmdline or () if w in ("nolapic", "noapic", "nosmp", "disableapic")]
     if off:

@@ -131,7 +131,7 @@ def crashkernel_size(facts: HostFacts) -> Answer:
     if estimate is None and table is None:
         return warned(
             f"{have}; whether that is enough cannot be told without the capture initrd",
-            fix="prove it: crash the machine once on purpose",
+            fix="kautopsy drill HOST",
         )
     return passed(f"{have}, which is enough", needs.explained() or f"table: {mib(table or 0)}")
 

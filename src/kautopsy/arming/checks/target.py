@@ -24,6 +24,7 @@ _UNSUPPORTED = {
     "btrfs": "only plain subvolumes are supported",
     "squashfs": "it cannot be written",
 }
+_ELSEWHERE = "kautopsy arm HOST --apply --target nfs://SERVER/EXPORT (or ssh://USER@SERVER/PATH)"
 _LEAST_INODES = 100
 
 
@@ -105,7 +106,7 @@ def target_encrypted(facts: HostFacts) -> Answer:
     return warned(
         "the target is encrypted: the capture kernel will wait for a passphrase",
         "no /sys/kernel/config/crash_dm_crypt_keys",
-        "save dumps on a plain partition, or over NFS or ssh",
+        _ELSEWHERE,
     )
 
 
@@ -121,7 +122,7 @@ def target_kind(facts: HostFacts) -> Answer:
         return warned(
             f"{target.path} is on {target.filesystem}: {_UNSUPPORTED[target.filesystem]}",
             target.device,
-            "save dumps on ext4 or xfs, or over NFS or ssh",
+            _ELSEWHERE,
         )
     return passed(f"{target.filesystem} works", target.device)
 
@@ -137,12 +138,12 @@ def target_network(facts: HostFacts) -> Answer:
     if "wireless" in target.interface_kinds:
         return failed(
             f"{target.interface} is wireless: the capture kernel cannot use it",
-            fix="save dumps on a disk, or use a wired interface",
+            fix="kautopsy arm HOST --apply --target /var/crash",
         )
     if target.interface_kinds:
         return warned(
             f"{target.interface} ({target.interface_kinds[0]}) must come up in the initrd too",
-            fix="prove it: crash the machine once on purpose",
+            fix="kautopsy drill HOST",
         )
     return passed(f"{target.server} is reached over {target.interface}")
 

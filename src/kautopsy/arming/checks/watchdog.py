@@ -24,7 +24,7 @@ def watchdog(facts: HostFacts) -> Answer:
         return warned(
             "a watchdog runs; whether the capture kernel stops it could not be seen",
             names,
-            "prove it: crash the machine once on purpose",
+            "kautopsy drill HOST",
         )
     wanted = {
         module

@@ -80,6 +80,17 @@ class Debian(Family):
         line = f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel={size}"'
         return f"echo '{line}' > {_PARAMETER_FILE} && update-grub && reboot"
 
+    def capture_words(self, words: str) -> str:
+        """Debian's line is commented out until somebody wants more."""
+        return (
+            f"sed -i 's/^#*KDUMP_CMDLINE_APPEND=\"/KDUMP_CMDLINE_APPEND=\"{words} /'"
+            " /etc/default/kdump-tools"
+        )
+
+    def upgrade(self, package: str) -> str:
+        """By apt."""
+        return f"apt-get install --only-upgrade {package}"
+
     def grub(self, facts: HostFacts) -> Defaults:
         """The package's own file; its value for Debian is too small for a full initrd."""
         return Defaults("GRUB_CMDLINE_LINUX_DEFAULT", _PARAMETER_FILE, _PARAMETERS)

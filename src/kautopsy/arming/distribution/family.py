@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kautopsy.arming.bootloader.change import Changes, Defaults
+from kautopsy.arming.bootloader.words import values_of
 from kautopsy.arming.deeds import Editor, LinkDeed
 from kautopsy.arming.files import Files
 from kautopsy.arming.policy import Policy
@@ -72,20 +73,37 @@ class Family:
         """The command that asks for ``size`` at the next boot and for future kernels."""
         loader = facts.boot.loader if facts.boot else None
         if facts.ostree:
-            return f"rpm-ostree kargs --replace=crashkernel={size} && systemctl reboot"
-        if loader is Loader.SYSTEMD_BOOT:
-            return (
-                f"add crashkernel={size} to /etc/kernel/cmdline, then: kernel-install add"
-                f" {facts.release or '$(uname -r)'}"
-                f" /lib/modules/{facts.release or '$(uname -r)'}/vmlinuz && reboot"
-            )
+            return f"rpm-ostree kargs --append=crashkernel={size} && systemctl reboot"
+        if loader in (Loader.SYSTEMD_BOOT, Loader.ZIPL):
+            places = {facts.boot.source: "options"} if facts.boot else {}
+            places |= {t.source: "" for t in facts.templates if t.source.startswith("/etc/kernel")}
+            edits = [
+                f"sed -i 's/ crashkernel=[^ ]*//g; "
+                f"0,/^{key}./{{/^{key}./s/$/ crashkernel={size}/}}' {path}"
+                for path, key in places.items()
+            ]
+            return " && ".join((*edits, *(["zipl"] if loader is Loader.ZIPL else []), "reboot"))
         if loader is Loader.GRUB2:
-            return (
-                f"add crashkernel={size} to GRUB_CMDLINE_LINUX in /etc/default/grub, then:"
-                f" grub-mkconfig -o {facts.boot.source if facts.boot else '/boot/grub/grub.cfg'}"
-                " && reboot"
-            )
-        return f"add crashkernel={size} to the kernel's command line, then: reboot"
+            config = facts.boot.source if facts.boot else "/boot/grub/grub.cfg"
+            tool = "grub2-mkconfig" if "grub2" in config else "grub-mkconfig"
+            return f"{self.in_default_grub(facts, size)} && {tool} -o {config} && reboot"
+        return "kautopsy arm HOST (its boot loader is not known: add crashkernel= by hand)"
+
+    def in_default_grub(self, facts: HostFacts, size: str) -> str:
+        """The command that puts ``crashkernel=`` into /etc/default/grub, or changes it there."""
+        for template in facts.templates:
+            if values_of(template.arguments, "crashkernel"):
+                return f"sed -i 's/crashkernel=[^ \"]*/crashkernel={size}/' {template.source}"
+        variable = self.grub(facts).variable
+        return f"sed -i 's/^{variable}=\"/&crashkernel={size} /' /etc/default/grub"
+
+    def capture_words(self, words: str) -> str:
+        """The command that adds words to the capture kernel's command line."""
+        return f"sed -i 's/^KDUMP_COMMANDLINE_APPEND=\"/&{words} /' /etc/sysconfig/kdump"
+
+    def upgrade(self, package: str) -> str:
+        """The command that brings a newer version of a package."""
+        return f"upgrade {package}"
 
     def grub(self, facts: HostFacts) -> Defaults:
         """Where kernel arguments go if grub.cfg is generated."""

@@ -79,14 +79,18 @@ class RedHat(Family):
     def set_crashkernel(self, facts: HostFacts, size: str) -> str:
         """By grubby; where a generated grub.cfg would lose it, in /etc/default/grub too."""
         loader = facts.boot.loader if facts.boot else None
-        if facts.ostree or loader is Loader.SYSTEMD_BOOT:
+        if facts.ostree or loader in (Loader.SYSTEMD_BOOT, Loader.ZIPL):
             return super().set_crashkernel(facts, size)
         command = f"grubby --update-kernel=ALL --args=crashkernel={size}"
         if facts.machine == "s390x":
             command += " && zipl"
         if loader is Loader.GRUB2:
-            command += f" (and in GRUB_CMDLINE_LINUX of /etc/default/grub: crashkernel={size})"
-        return f"{command}, then: reboot"
+            command += f" && {self.in_default_grub(facts, size)}"
+        return f"{command} && reboot"
+
+    def upgrade(self, package: str) -> str:
+        """dnf, or what came before it."""
+        return f"dnf upgrade {package} || yum update {package}"
 
     def grub(self, facts: HostFacts) -> Defaults:
         """For recovery entries too, as anaconda does it."""

@@ -13,7 +13,7 @@ from kautopsy.arming.distribution.family import Edit, Family, Package, major, sh
 from kautopsy.arming.files import Files
 from kautopsy.arming.policy import Policy
 from kautopsy.arming.sizes import MIB, size_of
-from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease, TargetKind
+from kautopsy.model.host import HostFacts, KdumpSettings, OsRelease, TargetKind
 
 # KDUMP_DUMPFORMAT, and makedumpfile's options.
 _FORMATS = {"lzo": "-l", "compressed": "-c", "zstd": "-z", "snappy": "-p", "raw": "-R"}
@@ -76,16 +76,14 @@ class Suse(Family):
         if _micro(facts):
             return "transactional-update setup-kdump && reboot"
         if _new(facts):
-            return (
-                f'set KDUMP_CRASHKERNEL="crashkernel={size}" in /etc/sysconfig/kdump, then:'
-                " kdumptool commandline -u && reboot"
-            )
-        if facts.boot and facts.boot.loader is Loader.GRUB2:
-            return (
-                f"add crashkernel={size} to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, then:"
-                " grub2-mkconfig -o /boot/grub2/grub.cfg && reboot"
-            )
+            path = "/etc/sysconfig/kdump"
+            edit = f's/^KDUMP_CRASHKERNEL=.*/KDUMP_CRASHKERNEL="crashkernel={size}"/'
+            return f"sed -i '{edit}' {path} && kdumptool commandline -u && reboot"
         return super().set_crashkernel(facts, size)
+
+    def upgrade(self, package: str) -> str:
+        """By zypper."""
+        return f"zypper update {package}"
 
     def bootloader(self, facts: HostFacts, files: Files, values: Sequence[str]) -> Changes | None:
         """kdumptool's, where it can; transactional-update's where the root cannot be written."""
