@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 
-def add_guest(parser: argparse.ArgumentParser) -> None:
+def add_guest(parser: argparse._ActionsContainer) -> None:
     """Add ``--kernel``, ``--memory``, ``--cpus`` and ``--crashkernel``."""
     parser.add_argument("--kernel", default="6.1", metavar="V", help="5.10, 6.1, 6.12 or 7.2")
     parser.add_argument(

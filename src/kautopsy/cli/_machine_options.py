@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ def add_machine(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
         "host",
         nargs="?" if optional else None,
         metavar="HOST",
-        help="a name of the inventory, [user@]host for ssh, or local",
+        help="a name of the inventory, [user@]host for ssh, local, or lab:NAME",
     )
     parser.add_argument(
         "-i",
@@ -39,18 +40,28 @@ def add_machine(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
     )
 
 
-def find_machine(arguments: argparse.Namespace) -> Machine:
-    """The one machine that is meant; what the command line says wins over the inventory."""
+@contextmanager
+def the_machine(arguments: argparse.Namespace) -> Iterator[Machine]:
+    """The one machine that is meant; what the command line says wins over the inventory.
+
+    ``lab:NAME`` may boot a machine first, which is thrown away when the block ends.
+    """
     import msgspec
 
     from kautopsy.host.inventory import load
 
-    machine = load(arguments.inventory).machine(arguments.host)
-    return msgspec.structs.replace(
-        machine,
-        jump=arguments.jump or machine.jump,
-        options=(*arguments.ssh_option, *machine.options),
-    )
+    with contextlib.ExitStack() as stack:
+        if arguments.host.startswith("lab:"):
+            from kautopsy.lab.machines.running import lab_machine
+
+            machine = stack.enter_context(lab_machine(arguments.host))
+        else:
+            machine = load(arguments.inventory).machine(arguments.host)
+        yield msgspec.structs.replace(
+            machine,
+            jump=arguments.jump or machine.jump,
+            options=(*arguments.ssh_option, *machine.options),
+        )
 
 
 @contextmanager

@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kautopsy.cli._machine_options import add_machine, find_machine, open_machine
+from kautopsy.cli._machine_options import add_machine, open_machine, the_machine
 from kautopsy.cli._output import add_json, print_json
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
+
+if TYPE_CHECKING:
+    from kautopsy.host.host import Host
+    from kautopsy.host.inventory import Machine
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--strip",
-        type=_level,
+        type=dump_level,
         metavar="LEVEL",
         help="filter on the machine first, with makedumpfile -d LEVEL (31 leaves least)",
     )
@@ -61,14 +66,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect."""
+    clean_up_on_sigterm()
+    with the_machine(arguments) as machine, open_machine(machine) as host:
+        return _collect(arguments, machine, host)
+
+
+def _collect(arguments: argparse.Namespace, machine: Machine, host: Host) -> int:
     from kautopsy.cli._transfer import Transfer
     from kautopsy.drill.collecting import Wishes, collect, look_for
     from kautopsy.model.capture import CollectDocument
     from kautopsy.report.collect import print_collected, print_found
     from kautopsy.report.terminal import print_report
 
-    clean_up_on_sigterm()
-    machine = find_machine(arguments)
     wishes = Wishes(
         out=arguments.out,
         every=arguments.all,
@@ -79,13 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
         more=(*machine.dumps, *arguments.path),
         tries=max(1, arguments.tries),
     )
-    with open_machine(machine) as host:
-        if arguments.list:
-            listing, found = look_for(host, wishes.more)
-            document = CollectDocument(host=machine.name, found=found, notes=listing.notes)
-            print_json(document) if arguments.json else print_found(document)
-            return ExitCode.OK if found else ExitCode.BAD
-        harvest = collect(host, machine.name, wishes, on_file=Transfer(quiet=arguments.json))
+    if arguments.list:
+        listing, found = look_for(host, wishes.more)
+        document = CollectDocument(host=machine.name, found=found, notes=listing.notes)
+        print_json(document) if arguments.json else print_found(document)
+        return ExitCode.OK if found else ExitCode.BAD
+    harvest = collect(host, machine.name, wishes, on_file=Transfer(quiet=arguments.json))
     if arguments.json:
         print_json(harvest.document)
     else:
@@ -96,7 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK if harvest.good else ExitCode.BAD
 
 
-def _level(text: str) -> int:
+def dump_level(text: str) -> int:
+    """A level of makedumpfile's, for argparse."""
     if not text.isascii() or not text.isdigit() or int(text) > 31:
         raise argparse.ArgumentTypeError(f"{text!r} is no dump level: 0 to 31")
     return int(text)

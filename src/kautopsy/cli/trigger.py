@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kautopsy.cli._machine_options import add_machine, find_machine
+from kautopsy.cli._machine_options import add_machine, the_machine
 from kautopsy.cli._output import add_json, print_json
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
@@ -22,7 +22,8 @@ from kautopsy.model.errors import ExitCode
 if TYPE_CHECKING:
     from kautopsy.model.trigger import ConsoleEvent
 
-_WAYS = (
+# As kautopsy.trigger.ways.NAMES; that one would be imported for --help. A test compares them.
+WAYS = (
     *("sysrq", "break", "ipmi", "ipmitool", "redfish", "qmp", "libvirt"),
     *("aws", "gcloud", "az", "openstack"),
 )
@@ -31,7 +32,7 @@ _WAYS = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_machine(parser)
-    parser.add_argument("--via", choices=_WAYS, default="sysrq", help="the way (sysrq)")
+    parser.add_argument("--via", choices=WAYS, default="sysrq", help="the way (sysrq)")
     parser.add_argument(
         "--crash", metavar="NODENAME", help="do it, to the machine that calls itself so"
     )
@@ -72,14 +73,16 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.report.trigger import print_ways
 
     clean_up_on_sigterm()
-    machine = find_machine(arguments)
     quiet = bool(arguments.json)
-    with Session(
-        machine,
-        limits=Limits().times(arguments.patience),
-        on_event=None if quiet else show_event,
-        tee=tee_console if arguments.show_console and not quiet else None,
-    ) as session:
+    with (
+        the_machine(arguments) as machine,
+        Session(
+            machine,
+            limits=Limits().times(arguments.patience),
+            on_event=None if quiet else show_event,
+            tee=tee_console if arguments.show_console and not quiet else None,
+        ) as session,
+    ):
         if arguments.explain:
             document = explain_ways(session)
             print_json(document) if quiet else print_ways(document)
@@ -115,7 +118,9 @@ def show_event(event: ConsoleEvent) -> None:
     """On stderr, as it comes."""
     from kautopsy.report.trigger import event_line
 
-    print(event_line(event), file=sys.stderr, flush=True)
+    # A stage's own line may stand there, not yet ended.
+    start = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(start + event_line(event), file=sys.stderr, flush=True)
 
 
 def tee_console(data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol
@@ -14,7 +14,7 @@ from kautopsy.model.errors import KautopsyError
 
 
 class Name(StrEnum):
-    """What a drill walks through, in this order."""
+    """What a drill of a guest walks through, in this order."""
 
     KERNEL = "kernel"
     BOOTED = "booted"
@@ -26,6 +26,24 @@ class Name(StrEnum):
     VERIFIED = "verified"
     ANALYSED = "analysed"
     NONCE_FOUND = "nonce found"
+    RECORDED = "recorded"
+
+
+class HostStage(StrEnum):
+    """What a drill of a machine walks through, in this order."""
+
+    REACHED = "reached"
+    READY = "ready"
+    CONSOLE = "console"
+    NONCE = "nonce written"
+    TRIGGERED = "triggered"
+    PANICKED = "panicked"
+    CAPTURE_KERNEL = "capture kernel up"
+    SAVED = "saved"
+    BACK = "back"
+    COLLECTED = "collected"
+    VERIFIED = "verified"
+    ANALYSED = "analysed"
     RECORDED = "recorded"
 
 
@@ -48,14 +66,16 @@ class Stages:
     """Collects stages as they end.
 
     :param watch: shows each to the user; it sees the exception of one that fails
+    :param names: of all stages there are
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, names: Iterable[str] = tuple(Name)) -> None:
         self._watch = watch
+        self._names = tuple(map(str, names))
         self._done: list[Stage] = []
 
     @contextlib.contextmanager
-    def stage(self, name: Name) -> Iterator[StageView]:
+    def stage(self, name: str) -> Iterator[StageView]:
         """Run one stage in the block.
 
         :raises DrillFailedError: the block raised a :class:`KautopsyError`
@@ -73,8 +93,20 @@ class Stages:
                     raise
         except KautopsyError as error:
             self._add(name, StageStatus.FAILED, started, detail)
-            raise DrillFailedError(detail, thing=str(name)) from error
+            failed = DrillFailedError(detail, thing=str(name))
+            # What a guard or a silent machine ends keeps its own exit code.
+            failed.exit_code = error.exit_code
+            raise failed from error
+        except KeyboardInterrupt:
+            self._add(name, StageStatus.FAILED, started, "interrupted")
+            raise
         self._add(name, StageStatus.PASSED, started, detail)
+
+    def skip(self, name: str, why: str) -> None:
+        """A stage that this machine does not have."""
+        self._done.append(
+            Stage(name=str(name), status=StageStatus.SKIPPED, seconds=0.0, detail=why)
+        )
 
     @property
     def failed(self) -> Stage | None:
@@ -86,10 +118,10 @@ class Stages:
         done = {stage.name: stage for stage in self._done}
         return tuple(
             done.get(name) or Stage(name=name, status=StageStatus.SKIPPED, seconds=0.0)
-            for name in Name
+            for name in self._names
         )
 
-    def _add(self, name: Name, status: StageStatus, started: float, detail: str) -> None:
+    def _add(self, name: str, status: StageStatus, started: float, detail: str) -> None:
         seconds = round(time.monotonic() - started, 3)
         self._done.append(Stage(name=str(name), status=status, seconds=seconds, detail=detail))
 

@@ -54,3 +54,18 @@ class DrillRecord(Noun, frozen=True, kw_only=True):
     who: str | None = None
     console_log: str | None = None
     state: str | None = None
+
+
+class DrillNote(Noun, frozen=True, kw_only=True):
+    """What the machine itself keeps of its last drill, in /var/lib/kautopsy/last-drill.json.
+
+    :param when: seconds since 1970, by the operator's clock
+    """
+
+    schema: Literal["kautopsy.drill-note/1"] = "kautopsy.drill-note/1"
+    passed: bool
+    when: int
+    release: str = ""
+    via: str = ""
+    who: str = ""
+    nonce: str = ""
