@@ -111,7 +111,7 @@ class FakeBmc(Bmc):  # type: ignore[misc]
 
     def handle_raw_request(self, request: dict[str, Any], session: Any) -> None:
         netfn, command, data = request["netfn"], request["command"], request["data"]
-        if (netfn, command) == (0, 2) and session.clientpriv < 3:
+        if (netfn, command) == (0, 2) and getattr(session, "clientpriv", 2) < 3:
             session.send_ipmi_response(code=0xD4)
         elif (netfn, command) == (6, 0x4B):
             # Get Payload Instance Info: without it consoles break after 29 s without a word.

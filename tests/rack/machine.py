@@ -30,13 +30,17 @@ mkdir -p "$root/proc"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs /proc
 for path in "$root"/proc/[a-z]*; do ln -s "$path" "/proc/${path##*/}"; done
-rm -f /proc/sysrq-trigger
+rm -f /proc/sysrq-trigger /proc/uptime
 ln -s "$root/sysrq-trigger" /proc/sysrq-trigger
+echo 1.00 1.00 >/proc/uptime
 for name in random/boot_id unknown_nmi_panic panic_on_unrecovered_nmi panic_on_io_nmi sysrq; do
     file=$root/proc/sys/kernel/$name
     [ -e "$file" ] && mount --bind "$root/${name##*/}" "$file"
 done
 mount --bind "$root/kmsg" /dev/kmsg
+mount --bind "$root/hosts" /etc/hosts
+mkdir -p "$root/upper" "$root/work"
+mount -t overlay overlay -o "lowerdir=/var/lib,upperdir=$root/upper,workdir=$root/work" /var/lib
 if [ -e /sys/class/dmi/id/product_uuid ]; then
     mount --bind "$root/product_uuid" /sys/class/dmi/id/product_uuid
     mount --bind "$root/product_serial" /sys/class/dmi/id/product_serial
@@ -127,6 +131,7 @@ class Machine:
         self.set("panic_on_io_nmi", 0)
         self.set("sysrq", 438)
         (self.root / "kmsg").touch()
+        (self.root / "hosts").write_text("127.0.0.1 localhost\n")
         (self.root / "sshd_config").write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.root}/host\nPidFile none\n"
             f"AuthorizedKeysFile {self.root}/authorized_keys\nStrictModes no\nUsePAM no\n"
@@ -218,13 +223,14 @@ class Machine:
 
     def _live(self) -> None:
         """Watch the trigger, and let the kernel's log out of the console."""
-        told = 0
+        told = ""
         while not self._stop.wait(0.05):
             with contextlib.suppress(OSError):
-                log = (self.root / "kmsg").read_bytes()
-                if len(log) > told:
-                    self.say(log[told:].decode(errors="replace").replace("\n", "\r\n"))
-                    told = len(log)
+                # A shell's > empties what only looks like the log's device.
+                log = (self.root / "kmsg").read_text(errors="replace")
+                if log and log != told:
+                    self.say(f"[   97.500000] {log.removeprefix('<1>').strip()}\r\n")
+                    told = log
                 if (self.root / "sysrq-trigger").read_text().startswith("c"):
                     (self.root / "sysrq-trigger").write_text("")
                     self.die(

@@ -27,6 +27,7 @@ _CHASSIS, _APP = 0x00, 0x06
 _CHASSIS_CONTROL, _GET_SYSTEM_GUID, _GET_CHASSIS_STATUS = 0x02, 0x37, 0x01
 _PULSE_DIAGNOSTIC_INTERRUPT = 4  # IPMI 2.0, 28.3
 _CONNECT_SECONDS = 60.0
+_DIAG_SECONDS = 10.0
 
 
 class Job(msgspec.Struct):
@@ -82,8 +83,11 @@ def _command(job: Job) -> Any:
     )
 
 
-def _raw(command: Any, netfn: int, number: int, *data: int, retry: bool = True) -> bytes:
-    response = command.raw_command(netfn=netfn, command=number, data=data, retry=retry)
+def _raw(command: Any, netfn: int, number: int, *data: int) -> bytes:
+    return _data(command.raw_command(netfn=netfn, command=number, data=data))
+
+
+def _data(response: dict[str, Any]) -> bytes:
     if "error" in response or response.get("code"):
         code = int(response.get("code", 0))
         raise _RefusedError(str(response.get("error", f"completion code {code:#x}")), code)
@@ -102,9 +106,23 @@ def _status(job: Job) -> Answer:
 
 
 def _diag(job: Job) -> Answer:
-    # Not Command.set_power(): that repeats what was not answered, and a second NMI in the capture
-    # kernel ends it.
-    _raw(_command(job), _CHASSIS, _CHASSIS_CONTROL, _PULSE_DIAGNOSTIC_INTERRUPT, retry=False)
+    # Neither Command.set_power() nor retries: they repeat what was not answered, and a second NMI
+    # in the capture kernel ends it.
+    command = _command(job)
+    answers: list[dict[str, Any]] = []
+    command.ipmi_session.raw_command(
+        netfn=_CHASSIS,
+        command=_CHASSIS_CONTROL,
+        data=(_PULSE_DIAGNOSTIC_INTERRUPT,),
+        retry=False,
+        callback=answers.append,
+    )
+    deadline = time.monotonic() + _DIAG_SECONDS
+    while not answers and time.monotonic() < deadline:
+        command.wait_for_rsp(0.2)
+    if not answers:
+        return Answer(said="the BMC did not answer, and may have taken it", done=True)
+    _data(answers[0])
     return Answer(said="the BMC took Chassis Control 4 (pulse diagnostic interrupt)", done=True)
 
 

@@ -24,8 +24,9 @@ _MEANINGS: tuple[tuple[str, str, type[KautopsyError], str, str], ...] = (
         "a user of IPMI's own is needed, enabled for LAN (ipmitool user list 1)",
     ),
     (
-        r"[Ii]nsufficient privilege|0xd4|Unauthorized role|privilege level .*(?:not|exceed)"
-        r"|[Nn]o privilege|[Uu]nable to set session privilege|Requested privilege",
+        r"[Ii]nsufficient privilege|0xd4|Unauthorized role|[Ii]nvalid role"
+        r"|privilege level .*(?:not|exceed)|[Nn]o privilege"
+        r"|[Uu]nable to set session privilege|Requested privilege",
         "bmc-privilege",
         RefusedError,
         "this user may not do it: a diagnostic interrupt needs the privilege operator",
@@ -85,6 +86,12 @@ _MEANINGS: tuple[tuple[str, str, type[KautopsyError], str, str], ...] = (
         "write its address",
     ),
 )
+# What ipmitool -v says of every session, and means nothing.
+_CHATTER = re.compile(
+    r"^(?:Loading IANA|Running Get |Invalid completion code received: Invalid command"
+    r"|Discovered IPMB|Close Session command failed|Get (?:Device|HPM|PICMG)).*\n?",
+    re.M,
+)
 # IPMI 2.0, table 5-2.
 _CODES = {
     0xC1: "unrecognized command",
@@ -100,7 +107,7 @@ def explain(words: str, bmc: str, *, code: int = 0) -> KautopsyError:
 
     :param code: the completion code, where it is known apart from the words
     """
-    said = " ".join(words.split())
+    said = " ".join(_CHATTER.sub("", words).split())
     looked = f"{said} {_CODES.get(code, '')}"
     # The privilege's own code comes with words that are everybody's.
     order = sorted(_MEANINGS, key=lambda m: m[1] != "bmc-privilege") if code == 0xD4 else _MEANINGS

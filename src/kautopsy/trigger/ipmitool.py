@@ -49,11 +49,15 @@ class Ipmitool:
         through = f" by ipmitool on {jump.name}" if jump is not None else " by ipmitool"
         self.where = f"BMC {bmc.address}{through}"
 
-    def argv(self, *words: str, cipher: int | None = None) -> list[str]:
-        """The command line; no password is on it."""
+    def argv(self, *words: str, cipher: int | None = None, verbose: bool = False) -> list[str]:
+        """The command line; no password is on it.
+
+        :param verbose: only then does it say why it opens no session
+        """
         bmc = self._bmc
         return [
             "ipmitool",
+            *(("-v",) if verbose else ()),
             *("-I", "lanplus", "-H", bmc.address, "-p", str(bmc.port)),
             *("-U", bmc.user, "-E", "-L", bmc.privilege.upper()),
             *("-C", str(cipher or self.cipher or _CIPHERS[0])),
@@ -67,11 +71,11 @@ class Ipmitool:
         :raises KautopsyError: it failed, and why
         """
         if self.cipher is not None:
-            return self._output(self._run(self.argv(*words)))
+            return self._output(self._run(self.argv(*words, verbose=True)))
         failures: list[KautopsyError] = []
         for cipher in _CIPHERS:
             try:
-                output = self._output(self._run(self.argv(*words, cipher=cipher)))
+                output = self._output(self._run(self.argv(*words, cipher=cipher, verbose=True)))
             except KautopsyError as error:
                 # A wrong password is as wrong with another suite, and accounts get locked.
                 if error.slug not in ("bmc-cipher", "bmc-silent"):

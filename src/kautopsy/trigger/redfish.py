@@ -28,6 +28,7 @@ from kautopsy.trigger.way import Ability, Effect, Whose
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
+_TRIES = 3
 _NMI = "Nmi"
 
 
@@ -82,6 +83,10 @@ class RedfishWay:
                 raise RefusedError(
                     "has no ComputerSystem.Reset", thing=self._where, slug="bmc-cannot"
                 ) from None
+            # sushy repeats whatever is not answered in time, and a second NMI in the capture kernel
+            # ends it: one try, over a connection that nobody has closed yet.
+            system._conn._server_side_retries = 1
+            system._conn._session.close()
             # Not reset_system(): that believes the list of allowed values.
             response = system._conn.post(target, data={"ResetType": _NMI})
             return f"{self._where} answered {response.status_code}"
@@ -118,12 +123,10 @@ class RedfishWay:
                 raise UnreadableError("no such file", thing=verify, slug="no-certificate")
         try:
             with self._reach() as (url, name):
-                # sushy repeats whatever is not answered in time, a POST too, and a second NMI in
-                # the capture kernel ends it: one try is all.
                 connection = connector.Connector(
                     url,
                     verify=verify,
-                    server_side_retries=1,
+                    server_side_retries=_TRIES,
                     server_side_retries_delay=1,
                     default_request_timeout=_READ_SECONDS,
                     connect_timeout=_CONNECT_SECONDS,
