@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,11 @@ class Server:
     folder: Path
     port: int
     user: str
+    address: str = "127.0.0.1"
 
     @property
     def name(self) -> str:
-        return f"{self.user}@127.0.0.1"
+        return f"{self.user}@{self.address}"
 
     @property
     def options(self) -> list[str]:
@@ -43,7 +44,7 @@ class Server:
     def know(self, key: str = "host") -> None:
         """Make ``key`` the one that is known."""
         public = (self.folder / f"{key}.pub").read_text()
-        (self.folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {public}")
+        (self.folder / "known_hosts").write_text(f"[{self.address}]:{self.port} {public}")
 
 
 def free_port() -> int:
@@ -59,16 +60,21 @@ def make_key(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[Server]:
-    """Start sshd, wait until it listens, and end it."""
+def serve(
+    folder: Path, *, address: str = "127.0.0.1", inside: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Start sshd, wait until it listens, and end it.
+
+    :param inside: what runs it elsewhere: ``ip netns exec NAME``
+    """
     assert SSHD is not None
     for name in ("host", "other", "user"):
         make_key(folder / name)
     shutil.copy(folder / "user.pub", folder / "authorized_keys")
-    server = Server(folder, free_port(), pwd.getpwuid(os.geteuid()).pw_name)
+    server = Server(folder, free_port(), pwd.getpwuid(os.geteuid()).pw_name, address)
     (folder / "sshd_config").write_text(
         f"""\
-ListenAddress 127.0.0.1:{server.port}
+ListenAddress {address}:{server.port}
 HostKey {folder}/host
 PidFile none
 AuthorizedKeysFile {folder}/authorized_keys
@@ -83,7 +89,7 @@ KbdInteractiveAuthentication no
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with (folder / "log").open("wb") as log:
         daemon = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
+            [*inside, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stderr=log,
         )
@@ -92,7 +98,7 @@ KbdInteractiveAuthentication no
         while True:
             with (
                 contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", server.port), timeout=1),
+                socket.create_connection((address, server.port), timeout=1),
             ):
                 break
             assert daemon.poll() is None, (folder / "log").read_text()

@@ -5,7 +5,6 @@ One machine serves all tests of a release, in the order in which they stand here
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,16 +15,17 @@ import pytest
 from kautopsy.dump.header import read_dump
 from kautopsy.lab.machines.image import fetch_image
 from kautopsy.lab.machines.machine import Machine, MachineConfig
-from kautopsy.model.errors import UnreachableError
 
 from .command import answer, kautopsy, status
 from .manifest import differences, manifest
+from .rack import Rack, possible, rack
 
 pytestmark = [
     pytest.mark.guest,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed"),
     pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed"),
+    pytest.mark.skipif(not possible(), reason="needs root, ip, sshd, ipmitool and ipmi_sim"),
 ]
 _FOLDERS = ("etc", "boot")
 
@@ -35,17 +35,24 @@ class Patient:
     """A machine and what is known of it."""
 
     machine: Machine
+    rack: Rack
     before: dict[str, tuple[str, ...]]
     armed: bool = False
     dumps: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module", params=["debian12"])
-def patient(request: pytest.FixtureRequest) -> Iterator[Patient]:
-    with Machine(MachineConfig(fetch_image(request.param))) as machine:
+def patient(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Patient]:
+    with (
+        rack(tmp_path_factory.mktemp("rack")) as around,
+        Machine(MachineConfig(fetch_image(request.param), bmc=around.bmc)) as machine,
+    ):
         machine.boot()
         machine.wait_until_up()
-        yield Patient(machine, manifest(machine.host, *_FOLDERS))
+        around.describe(machine)
+        yield Patient(machine, around, manifest(machine.host, *_FOLDERS))
 
 
 def test_nobody_armed_it_and_the_doctor_says_why(patient: Patient) -> None:
@@ -82,24 +89,55 @@ def test_arm_apply_and_a_reboot_make_it_ready(patient: Patient) -> None:
     patient.armed = True
 
 
-def test_it_dies_and_leaves_a_dump(patient: Patient, tmp_path: Path) -> None:
+def test_a_kernel_that_was_told_otherwise_survives_its_nmi(patient: Patient) -> None:
+    """Over the jump host: the BMC is told, and the console says what came of the NMI."""
     assert patient.armed
-    machine = patient.machine
+    host = patient.machine.host
+    host.run(["sysctl", "-w", "kernel.unknown_nmi_panic=0", "kernel.panic_on_unrecovered_nmi=0"])
+    before = patient.machine.boot_id()
+    argv = ("trigger", "--via", "ipmi", "--crash", "kautopsy-lab", "--even-if-not-ready")
+    done = patient.rack.kautopsy(*argv, expect=1)
+    assert "Dazed and confused, but trying to continue" in done.stderr
+    assert "fix: sysctl -w kernel.unknown_nmi_panic=1" in done.stderr
+    assert patient.machine.boot_id() == before
+    host.run(["sysctl", "-w", "kernel.unknown_nmi_panic=1"])
+
+
+def test_a_drill_through_the_jump_host(patient: Patient) -> None:
+    """NMI → panic → kdump → reboot → collect → report, in one command."""
+    assert patient.armed
+    machine, around = patient.machine, patient.rack
     release = machine.host.run(["uname", "-r"]).text.strip()
-    before = machine.boot_id()
-    with contextlib.suppress(UnreachableError):
-        machine.host.run(["sh", "-c", "echo c >/proc/sysrq-trigger"], timeout=10)
-    machine.wait_until_up(after=before)
-    names = machine.host.run(["sh", "-c", "ls -d /var/crash/*/*"]).text.split()
-    (dump,) = (name for name in names if name.rpartition("/")[2].startswith("dump."))
-    local = tmp_path / "dump"
-    with local.open("wb") as file:
-        file.writelines(machine.host.pull(dump))
-    header = read_dump(local)
-    assert header.complete, header.problems
-    assert header.release == release
-    # It is armed again by itself.
-    assert answer(machine, "doctor")["ready"] is True
+    around.assert_unreachable()
+    record = around.drill("--again")
+    assert record["passed"], record["stages"]
+    assert "by ipmitool on" in around.stage(record, "console")
+    dump = Path(record["dump"])
+    header = read_dump(dump)
+    assert header.complete and header.release == release
+    (source,) = machine.host.run(["sh", "-c", "ls -d /var/crash/*/dump.*"]).text.split()
+    assert dump.read_bytes() == b"".join(machine.host.pull(source))
+    assert record["report"]["verdict"]["kind"] == "operator-nmi"
+    console = Path(record["console_log"]).read_text(errors="replace")
+    assert record["nonce"] in console
+    assert "Kernel panic - not syncing: NMI: Not continuing" in console
+    assert around.password not in dump.parent.parent.parent.joinpath("record.json").read_text()
+    # It is armed again by itself, and its doctor knows of the drill, here and on the machine.
+    document = answer(machine, "doctor")
+    assert document["ready"] is True
+    assert status(document)["last-drill"] == "pass"
+
+
+def test_a_drill_straight_at_the_bmc(patient: Patient) -> None:
+    """The same with pyghmi, once there is a route to the BMC."""
+    assert patient.armed
+    with patient.rack.route():
+        record = patient.rack.drill()
+    assert record["passed"], record["stages"]
+    stage = patient.rack.stage(record, "triggered")
+    assert "pulse diagnostic interrupt" in stage and "gives its UUID" in stage
+    assert "by ipmitool" not in patient.rack.stage(record, "console")
+    assert record["report"]["verdict"]["kind"] == "operator-nmi"
 
 
 def test_disarm_gives_every_file_back(patient: Patient) -> None:

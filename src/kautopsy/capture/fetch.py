@@ -168,6 +168,8 @@ class Fetcher:
                     digest.update(data)
                     there += len(data)
                     self._tell(there, origin.size)
+                    if there >= origin.size:
+                        break
             with _writing(partial):
                 file.flush()
                 os.fsync(file.fileno())

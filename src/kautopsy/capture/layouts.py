@@ -4,7 +4,7 @@
 producer     folder                                  dump, log                   not yet whole
 ============ ======================================= =========================== =================
 dracut       HOST-YYYY-MM-DD-HH:MM:SS, kdump-test-*  vmcore, vmcore-dmesg.txt    vmcore-incomplete
-mkdumprd     HOST-YYYY-MM-DD-HH:MM:SS (el6)          vmcore, vmcore-dmesg.txt    vmcore-incomplete
+mkdumprd     HOST-YYYY-MM-DD-HH:MM:SS (el6)          vmcore alone                vmcore-incomplete
 kdump-tools  YYYYMMDDHHMM, HOST-YYYYMMDDHHMM         dump.STAMP, dmesg.STAMP     dump-incomplete
 suse-kdump   YYYY-MM-DD-HH-MM (older HH:MM)          vmcore, dmesg, README.txt   README.txt says so
 ============ ======================================= =========================== =================
@@ -94,10 +94,10 @@ def _producer(folder: str, names: set[str]) -> Producer:
         return Producer.SUSE
     if "kexec-dmesg.log" in names or last.startswith("kdump-test-"):
         return Producer.DRACUT
-    if re.fullmatch(r".+-\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d", last):
-        return Producer.MKDUMPRD
     if names & {"vmcore-dmesg.txt", "vmcore-dmesg-incomplete.txt"}:
         return Producer.DRACUT
+    if re.fullmatch(r".+-\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d", last):
+        return Producer.MKDUMPRD
     return Producer.OTHER
 
 

@@ -234,5 +234,5 @@ def _with_status(capture: Capture, more: str) -> Capture:
 
 def _safe(name: str) -> str:
     """A name of the machine's as one of ours: no folder, nothing hidden, nothing odd."""
-    name = re.sub(r"[^\w.:@+-]", "_", name.rpartition("/")[2]).lstrip(".")
+    name = re.sub(r"[^\w.:@+-]", "_", name.rpartition("/")[2]).lstrip(".-")
     return name[:200] or "_"

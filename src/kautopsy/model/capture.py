@@ -13,9 +13,9 @@ class Producer(StrEnum):
     """Who saved a dump, told by how its folder looks."""
 
     DRACUT = "dracut"
-    """kdump-utils' kdump.sh of RHEL 7 and later and Fedora: vmcore-dmesg.txt, kexec-dmesg.log."""
+    """kdump.sh of RHEL 7 and later and Fedora: vmcore-dmesg.txt, since el8 kexec-dmesg.log."""
     MKDUMPRD = "mkdumprd"
-    """kexec-tools of RHEL 6: the same folder, no kexec-dmesg.log."""
+    """kexec-tools of RHEL 6: the same folder, and only the vmcore in it."""
     KDUMP_TOOLS = "kdump-tools"
     """Debian and Ubuntu: STAMP/dump.STAMP and dmesg.STAMP."""
     SUSE = "suse-kdump"
