@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from kautopsy.kernel.hardware import hardware_errors
 from kautopsy.kernel.objects import describe, read_from_freed
 from kautopsy.kernel.poison import Story, classify
 from kautopsy.kernel.reading import READ_ERRORS
@@ -22,6 +23,7 @@ from kautopsy.model.crash import Crash, Frame, Kind, Trigger
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import detector
+from kautopsy.triage.detectors.hardware import record_evidence
 from kautopsy.triage.members import null_member
 from kautopsy.triage.operand import memory_operand
 from kautopsy.triage.pointers import (
@@ -253,6 +255,8 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         evidence.extend(_slab_lines(scene))
     if kind in _HARDWARE:
         evidence.extend(_hardware_lines(scene))
+        records = scene.rows(hardware_errors, "hardware errors")
+        evidence.extend(record_evidence(record) for record in records[:4])
     who = crash.task or (scene.crash.task if died_of_it else None)
     tasks: tuple[TaskRole, ...] = ()
     by = "The kernel"

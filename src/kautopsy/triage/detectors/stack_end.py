@@ -1,0 +1,86 @@
+"""Kernel stacks that were overrun: the magic number at the end of each.
+
+The last word of a task's stack, its lowest, is ``STACK_END_MAGIC`` (``set_task_stack_end_magic()``,
+kernel/fork.c; include/uapi/linux/magic.h). The scheduler looks at it only with
+CONFIG_SCHED_STACK_END_CHECK and only when that task switches; a stack that ran over on a kernel
+without guard pages, or into which somebody else wrote, may kill the machine elsewhere first. In the
+dump all of them can be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drgn import Program, sizeof
+from drgn.helpers.linux.pid import find_task
+
+from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.kernel.threads import threads
+from kautopsy.model.crash import Kind
+from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
+from kautopsy.triage.culprit import called
+from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.scene import Scene
+
+MAGIC = 0x57AC6E9D
+_MOST = 8
+"""More broken stacks than that are no overflow: this kernel keeps its magic elsewhere."""
+
+
+@detector(Need.TYPES)
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield one finding for each stack whose end was overwritten."""
+    below = _thread_info(scene.program)
+    broken: list[tuple[int, int, int]] = []
+    for task in threads(scene.program).tasks:
+        try:
+            end = int(task.stack) + below
+            found = scene.program.read_u64(end) if int(task.stack) else MAGIC
+        except READ_ERRORS:
+            continue
+        if found != MAGIC:
+            broken.append((int(task.pid), end, found))
+            if len(broken) > _MOST:
+                return
+    for pid, end, found in broken:
+        yield _finding(scene, pid, end, found)
+
+
+def _thread_info(program: Program) -> int:
+    """Bytes between a stack's lowest address and its end's magic.
+
+    ``struct thread_info`` lay there before c65eacbe290b ("sched/core: Allow putting thread_info
+    into task_struct", v4.9).
+    """
+    kind = program.type("struct task_struct")
+    if kind.has_member("thread_info"):
+        return 0
+    return int(sizeof(program.type("struct thread_info")))
+
+
+def _finding(scene: Scene, pid: int, end: int, found: int) -> Finding:
+    task = find_task(scene.program, pid)
+    comm = task.comm.string_().decode(errors="backslashreplace") if task else ""
+    blame = scene.blame(int(task)) if task else None
+    return Finding(
+        kind=Kind.STACK_OVERFLOW,
+        title=f"the end of the stack of {comm} (pid {pid}) was overwritten",
+        explanation=(
+            f"The kernel stack of {comm} (pid {pid}) has lost the magic number at its end: it ran "
+            f"over, or somebody wrote there. The task is in {called(blame)}. What lies below the "
+            "stack may be damaged too."
+        ),
+        confidence=0.8,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=(TaskRole(pid=pid, comm=comm, role="culprit"),),
+        evidence=(
+            Evidence(
+                what="end of its stack",
+                value=f"{found:#018x} at {end:#x} instead of {MAGIC:#x}",
+                show=f"rd {end:#x}",
+            ),
+        ),
+        next=(f"Look for recursion and large local variables: bt {pid}",),
+        key=f"stack-overflow:{blame.function if blame else '?'}",
+    )
