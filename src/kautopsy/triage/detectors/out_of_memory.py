@@ -6,6 +6,11 @@ process holds is its business; what the kernel holds and cannot give back is a l
 the larger its share: one slab cache, or pages that no counter explains (a driver's own).
 
 A limit of a memory cgroup is another matter: the machine has memory, the group has not.
+
+A machine that still has memory, but has lost much of it to one cache that cannot be shrunk, to
+vmalloc or to pages without an account, is suspected of a leak: one dump shows no growth, so the
+suspicion is as strong as the share is large. Where a counter could not be read nothing is said of
+pages that none explains.
 """
 
 from __future__ import annotations
@@ -31,8 +36,14 @@ _SAID = re.compile(
 
 SHARE = 0.3
 """Of all memory: enough to be called the eater."""
+SUSPICIOUS = 0.4
+"""Of all memory, held by the kernel itself where nobody lacks any yet."""
 SHORT = 0.02
 """Free share at which a machine is out of memory even if nobody has said so yet."""
+
+
+_ACCOUNTS = ("free", "anon", "file", "shmem", "slab_unreclaimable", "slab_reclaimable")
+"""Counters without which nothing can be said of what none explains."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,11 @@ class _Eater:
     show: str
     advice: str
     task: TaskRole | None = None
+
+
+_UNKNOWN = _Eater(
+    Kind.OUT_OF_MEMORY, "what cannot be read", 0, "kmem -i", "Take a dump that is complete."
+)
 
 
 @detector(Need.TYPES)
@@ -56,6 +72,7 @@ def detect(scene: Scene) -> Iterator[Finding]:
     died = scene.crash.trigger is Trigger.OUT_OF_MEMORY
     free = memory.free if isinstance(memory.free, int) else memory.total
     if not died and not said and free / memory.total > SHORT:
+        yield from _suspicion(memory, memory.total)
         return
     if grouped and free / memory.total > 2 * SHORT:
         yield _in_group(scene, grouped, memory)
@@ -112,13 +129,47 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
             yield _Eater(
                 Kind.MEMORY_LEAK, what, held, "kmem -v", f"Find who allocates {what} and keeps it."
             )
-    yield _Eater(
-        Kind.MEMORY_LEAK,
-        "pages that no counter of the kernel explains: a driver's or module's own",
-        memory.unaccounted,
-        "kmem -i",
-        "Boot with page_owner=on to learn who allocates them, or unload suspected modules.",
+    if all(isinstance(getattr(memory, name), int) for name in _ACCOUNTS):
+        yield _Eater(
+            Kind.MEMORY_LEAK,
+            "pages that no counter of the kernel explains: a driver's or module's own",
+            memory.unaccounted,
+            "kmem -i",
+            "Boot with page_owner=on to learn who allocates them, or unload suspected modules.",
+        )
+
+
+def _suspicion(memory: MemoryUse, total: int) -> Iterator[Finding]:
+    """A leak under way, at most one."""
+    fixed = memory.slab_unreclaimable if isinstance(memory.slab_unreclaimable, int) else 0
+    caches = {f"slab cache {one.name} " for one in memory.largest if one.bytes > fixed}
+    leaks = [
+        eater
+        for eater in _eaters(memory)
+        if eater.kind is Kind.MEMORY_LEAK and not any(eater.what.startswith(c) for c in caches)
+    ]
+    largest = max(leaks, key=lambda eater: eater.bytes, default=None)
+    if largest is None or largest.bytes / total < SUSPICIOUS:
+        return
+    share = largest.bytes / total
+    yield Finding(
+        kind=Kind.MEMORY_LEAK,
+        title=f"{largest.what} holds {size(largest.bytes)} of {size(total)}: a leak, it seems",
+        explanation=(
+            f"{largest.what} holds {100 * share:.0f} % of memory, and the kernel cannot take it "
+            "back. Nobody lacked memory yet. One dump cannot show growth: compare with another "
+            "machine of the kind, or with an earlier count."
+        ),
+        confidence=round(min(0.75, 0.5 + (share - SUSPICIOUS)), 2),
+        severity=Severity.FATAL,
+        evidence=(Evidence(what=largest.what, value=size(largest.bytes), show=largest.show),),
+        next=(largest.advice,),
+        key=_key(Kind.MEMORY_LEAK, largest),
     )
+
+
+def _key(kind: Kind, eater: _Eater) -> str:
+    return f"{kind.value}:{re.sub(r'[ (].*', '', eater.what.removeprefix('slab cache '))}"
 
 
 def _slab(cache: Consumer) -> _Eater:
@@ -145,7 +196,7 @@ def _process(process: Consumer) -> _Eater:
 
 def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
     assert isinstance(memory.total, int)
-    ranked = sorted(_eaters(memory), key=lambda eater: -eater.bytes)
+    ranked = sorted(_eaters(memory), key=lambda eater: -eater.bytes) or [_UNKNOWN]
     first = ranked[0]
     share = first.bytes / memory.total
     clear = share >= SHARE
@@ -192,7 +243,7 @@ def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
             ),
         ),
         next=(first.advice,),
-        key=f"{kind.value}:{re.sub(r'[ (].*', '', first.what.removeprefix('slab cache '))}",
+        key=_key(kind, first),
     )
 
 
