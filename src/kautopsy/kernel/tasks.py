@@ -115,6 +115,8 @@ class Names:
         self._text = range(start, end + 1)
         # Between the kernel's image and the vsyscall page, x86-64: where modules are.
         self._modules = range((end | 0xFFFFFF) + 1, 0xFFFF_FFFF_FF00_0000)
+        self.lowest = min(start, self._modules.start)
+        """No text is below: a quick question before the slow one."""
 
     def __call__(self, address: int) -> str:
         """The function that a call returning to ``address`` was made from, '' if it is no text."""

@@ -285,7 +285,8 @@ def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
     for sleeper in stacks.sleepers.values():
         # A stack is a hundred words, a machine has thousands: look for the names first, each of
         # which is looked up once.
-        names = [name for name in map(stacks.names, sleeper.words[:_NEAR_TOP]) if name]
+        near = [word for word in sleeper.words[:_NEAR_TOP] if word >= stacks.names.lowest]
+        names = [name for name in map(stacks.names, near) if name]
         # What queues in a wait queue to take a lock does so uninterruptibly.
         if not (queues or sleeper.state == "D" or any(n.startswith(_ALL_STEMS) for n in names)):
             continue

@@ -68,11 +68,21 @@ class Names:
         self._modules = modules
         self._release = version(release)
         self._found: dict[tuple[str, FindObjectFlags], Object | None] = {}
+        self._found_types: dict[tuple[str, TypeKindSet], Type | None] = {}
 
     def find_type(
         self, program: Program, kinds: TypeKindSet, name: str, filename: str | None
     ) -> Type | None:
         """drgn's type finder. BTF knows no file names, so ``filename`` is not looked at."""
+        key = (name, kinds)
+        if key in self._found_types:  # helpers ask for `struct task_struct` once a task
+            return self._found_types[key]
+        found = self._find_type(name, kinds)
+        if self._modules.ready:
+            self._found_types[key] = found
+        return found
+
+    def _find_type(self, name: str, kinds: TypeKindSet) -> Type | None:
         # Raising would break the helpers that ask whether a type exists: damage is absence.
         if self._types is not None:
             with contextlib.suppress(BtfError):
