@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kautopsy.host.inventory import Machine
 
 _WHOLE_MACHINE = "lab:debian12"
+_REBOOT_SECONDS = 300.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,9 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     clean_up_on_sigterm()
     if arguments.host is None and arguments.via in ("sysrq", "qmp"):
         return _tell(_guest(arguments), arguments, ExitCode.BAD)
-    if arguments.host is None:
+    ours = arguments.host is None
+    if ours:
         arguments.host = _WHOLE_MACHINE
     with the_machine(arguments) as machine:
+        if ours:
+            from kautopsy.drill.practice import make_ready
+
+            make_ready(machine, say, patience=_REBOOT_SECONDS * arguments.patience)
         return _machine(arguments, machine)
 
 

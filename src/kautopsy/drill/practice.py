@@ -14,6 +14,8 @@ from kautopsy.host.target import open_host
 from kautopsy.model.errors import UnreachableError
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
+# A guest that gets no CPU for half a minute has a soft lockup, which is no reason to panic here.
+_POLICY = Policy(sysctl={"kernel.watchdog_thresh": 60})
 _QUICK = ("ConnectTimeout=10",)
 _PAUSE = 2.0
 
@@ -26,7 +28,7 @@ def make_ready(machine: Machine, tell: Callable[[str], None], *, patience: float
     :raises KautopsyError: a step of arming failed
     """
     with open_host(machine.target, jump=machine.jump, options=machine.options) as host:
-        _, work = look_and_plan(host, Policy())
+        _, work = look_and_plan(host, _POLICY)
         if not work.deeds:
             return
         apply(host, work, tell)
