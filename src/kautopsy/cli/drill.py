@@ -6,7 +6,8 @@ the nonce. --crash must name HOST as it calls itself (uname -n); without it, wha
 printed. lab:NAME needs no --crash: it is ours.
 
 Without HOST a guest of the lab is drilled: it boots a real distribution kernel, kdump is armed in
-it, and all the rest happens to it; with --via ipmi or redfish it is a whole Debian with a BMC.
+it, and all the rest happens to it; with --via ipmi or redfish it is a whole Debian with a BMC,
+which is armed first.
 
 Every stage says what it saw; one that fails says why and what to do, and ends the drill with exit
 code 1. The record is kept in $XDG_STATE_HOME/kautopsy/drills, and on the machine.
