@@ -68,7 +68,8 @@ def compute(connection: Connection, *, everything: bool = False) -> Likenesses |
     wanted = [number for number in groups if number > done]
     pairs = _pairs(groups, wanted, told_different(connection))
     for pair in _same_console(connection, set(wanted)):
-        pairs.setdefault(pair, (1.0, [_SAME_CONSOLE]))
+        _score, why = pairs.get(pair, (1.0, []))
+        pairs[pair] = (1.0, [_SAME_CONSOLE, *why])
     return Likenesses(pairs, newest, everything)
 
 

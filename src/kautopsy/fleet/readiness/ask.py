@@ -53,7 +53,7 @@ def ask_all(
     """Ask every machine whether it could dump, and keep what it says as it comes.
 
     :param at_a_time: how many connections there are at most
-    :param options: for ``ssh -o``, besides each machine's own
+    :param options: for ``ssh -o``, behind each machine's own
     :param stop: when it is set, those that were not asked yet are not
     """
 
@@ -74,7 +74,7 @@ def ask_all(
 def ask(machine: Machine, *, jump: str | None = None, options: Sequence[str] = ()) -> Told:
     """Ask one machine; never raises for what the machine does."""
     try:
-        with open_host(machine.target, jump=jump, options=(*options, *machine.options)) as host:
+        with open_host(machine.target, jump=jump, options=(*machine.options, *options)) as host:
             document = examine(gather(host))
             try:
                 identity = identify(host) if host.live else None
