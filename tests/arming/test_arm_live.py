@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kautopsy.arming import journal
-from kautopsy.arming.apply import apply, disarm
+from kautopsy.arming.apply import apply, disarm, recover
 from kautopsy.arming.doctor import examine
 from kautopsy.arming.plan import look_and_plan
 from kautopsy.arming.policy import Policy, checked
+from kautopsy.model.base import to_json
 from kautopsy.model.errors import KautopsyError, RefusedError
 from kautopsy.model.readiness import CheckStatus
 
@@ -345,3 +349,33 @@ def test_an_unknown_distribution_gets_words_and_no_deeds(tmp_path: Path) -> None
     assert work.deeds == ()
     assert not work.known
     assert any("crashkernel=256M" in words for words in work.manual)
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    """A run that goes on is not taken for one that was interrupted."""
+    machine, before = _armed("debian12", tmp_path / "root", "update-grub", "systemctl")
+    found = journal.load(machine)
+    assert found is not None
+    going_on = msgspec.structs.replace(found, finished=0)
+    path = machine.root / journal.PATH.lstrip("/")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        node, _, start = found.owner.split(" ")
+        stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        for owner, busy in (
+            (f"{node} {other.pid} {stat}", True),
+            (f"{node} {other.pid} 1{start}", False),
+            (f"elsewhere {other.pid} {stat}", True),
+        ):
+            text = to_json(msgspec.structs.replace(going_on, owner=owner, when=int(time.time())))
+            path.write_text(text)
+            assert bool(journal.busy(journal.load(machine) or going_on)) is busy
+            if busy:
+                with pytest.raises(RefusedError, match="is being armed by"):
+                    recover(machine, _quiet)
+                with pytest.raises(RefusedError, match="is being armed by"):
+                    disarm(machine, _quiet)
+        other.kill()
+    # Whoever was silent for long, elsewhere, is dead.
+    path.write_text(to_json(msgspec.structs.replace(going_on, owner="elsewhere 1 1", when=1)))
+    assert recover(machine, _quiet) is None
+    assert state_of(machine.root) == before

@@ -77,8 +77,9 @@ def apply(host: Host, work: Work, tell: Tell) -> None:
 def recover(host: Host, tell: Tell) -> Journal | None:
     """Take back what a run left that did not come to its end; the journal that remains."""
     journal = store.load(host)
-    store.sweep(host, (store.FOLDER,))
     if journal is not None and unfinished(journal):
+        _refuse_if_busy(host, journal)
+        store.sweep(host, (store.FOLDER,))
         tell("an earlier run was interrupted: it is taken back first")
         limit = journal.finished
         undone = take_back(host, journal, lambda change: change.session > limit, tell)
@@ -101,6 +102,16 @@ def _tidy(host: Host) -> Journal | None:
     return journal
 
 
+def _refuse_if_busy(host: Host, journal: Journal) -> None:
+    if who := store.busy(journal):
+        raise RefusedError(
+            f"is being armed by {who}",
+            thing=host.name,
+            hint="wait for it; if it is dead, in half an hour at most nobody waits for it any more",
+            slug="busy",
+        )
+
+
 def unfinished(journal: Journal) -> bool:
     """Whether a run was interrupted."""
     return any(change.session > journal.finished for change in journal.changes)
@@ -115,6 +126,8 @@ def disarm(host: Host, tell: Tell, *, force: bool = False) -> Undone | None:
     if journal is None:
         store.remove(host, None)
         return None
+    if unfinished(journal) and not force:
+        _refuse_if_busy(host, journal)
     undone = take_back(host, journal, lambda change: True, tell, force=force)
     if undone.complete:
         store.remove(host, journal)

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import platform
+import time
+from pathlib import Path
+
+import msgspec
 
 from kautopsy.host.host import Host
 from kautopsy.host.paths import PARTIAL, PathKind
@@ -17,6 +23,7 @@ from kautopsy.model.plan import Before, Journal
 
 FOLDER = "/var/lib/kautopsy/arm"
 PATH = f"{FOLDER}/journal.json"
+_SILENT = 1800
 
 
 def load(host: Host) -> Journal | None:
@@ -45,7 +52,8 @@ def save(host: Host, journal: Journal) -> Journal:
     """Put the journal on the machine's disk; nobody but root may read what it holds of files."""
     if host.look(PATH).kind is PathKind.ABSENT:
         made = make_folders(host, FOLDER, 0o700)
-        journal = _with_folders(journal, made)
+        journal = msgspec.structs.replace(journal, folders=made or journal.folders)
+    journal = msgspec.structs.replace(journal, owner=_owner(os.getpid()), when=int(time.time()))
     host.write(PATH, to_json(journal, indent=0).encode(), mode=0o600)
     return journal
 
@@ -139,7 +147,29 @@ def restore(host: Host, before: Before) -> None:
         host.remove(before.path)
 
 
-def _with_folders(journal: Journal, made: tuple[str, ...]) -> Journal:
-    return Journal(
-        finished=journal.finished, folders=made or journal.folders, changes=journal.changes
-    )
+def busy(journal: Journal) -> str:
+    """Who is at work on an unfinished journal; "" if nobody can be.
+
+    Of a process on this node that can be known. One elsewhere writes the journal with every step:
+    it is taken for dead when it has not for half an hour, longer than any step may take.
+    """
+    node, _, rest = journal.owner.partition(" ")
+    pid = rest.partition(" ")[0]
+    if node == _node():
+        alive = pid.isdecimal() and int(pid) != os.getpid() and _owner(int(pid)) == journal.owner
+        return f"process {pid} on this machine" if alive else ""
+    silent = time.time() - journal.when
+    return f"kautopsy on {node}" if node and silent < _SILENT else ""
+
+
+def _node() -> str:
+    return platform.node().replace(" ", "_") or "unknown"
+
+
+def _owner(pid: int) -> str:
+    """The node, a process, and its start time (field 22 of proc(5)'s stat): no later one's."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return f"{_node()} {pid} gone"
+    return f"{_node()} {pid} {stat.rpartition(')')[2].split()[19]}"

@@ -89,9 +89,13 @@ class Journal(Noun, frozen=True, kw_only=True):
 
     :param finished: the number of the last session that came to its end
     :param folders: made to hold the journal itself
+    :param owner: who writes it: the node where kautopsy runs, its process and when that began
+    :param when: it was written, in seconds since 1970 on that node
     """
 
     schema: Literal["kautopsy.journal/1"] = "kautopsy.journal/1"
     finished: int = 0
     folders: tuple[str, ...] = ()
+    owner: str = ""
+    when: int = 0
     changes: tuple[Change, ...] = ()
