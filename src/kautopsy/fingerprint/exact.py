@@ -1,6 +1,6 @@
 """The exact key: equal for two reports of one bug, from a vmcore or from text, or not at all.
 
-The recipe, version 1:
+The recipe, version 2:
 
 1. Only frames that the unwinder vouches for (``reliable``) and that are in the binary (not
    ``inline``: whether those show depends on who symbolised). Where nothing is reliable, all.
@@ -8,9 +8,10 @@ The recipe, version 1:
    faulting instruction: the frames above a fault or an observing interrupt are cut.
 3. It ends where the processor came from elsewhere: what an interrupt hit is chance.
 4. Functions of :mod:`kautopsy.fingerprint.generic` are skipped; names are normalised, offsets and
-   addresses left out. The class of the crash and the first :data:`DEPTH` names are the key.
+   addresses left out, and so are modules: what is one in this kernel is built into the next. The
+   class of the crash and the first :data:`DEPTH` names are the key.
 5. A stack with fewer than :data:`ENOUGH` such names is too little to merge on: the generic ones
-   come back. Without a single such name the release joins them, unless a watchdog or an NMI merely
+   come back, and the modules, whose ``probe`` and ``init_module`` are many. Without a single such name the release joins them, unless a watchdog or an NMI merely
    looked and the victim is chance anyway.
 6. Without any frame, title and release are the key; a fragment that has not even a release is like
    nothing but itself.
@@ -30,15 +31,15 @@ from kautopsy.model.base import to_json
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.fingerprint import Fingerprint
 
-VERSION = 1
+VERSION = 2
 DEPTH = 8
 """How many significant frames the exact key takes."""
 ENOUGH = 3
 """With as many significant frames, two crashes with the same ones are one bug."""
 
 _CLASSES: dict[str, tuple[Kind, ...]] = {
-    # One wild pointer ends as a page fault, a GPF or a list's complaint, by what it points to. What
-    # a sanitizer says is more precise than that, and stays apart.
+    # One wild pointer ends as a page fault, a GPF or a list's complaint, by what it points to, and as
+    # a sanitizer's report where the kernel was built with one.
     "memory": (
         Kind.NULL_DEREFERENCE,
         Kind.BAD_POINTER,
@@ -48,6 +49,7 @@ _CLASSES: dict[str, tuple[Kind, ...]] = {
         Kind.STACK_OVERFLOW,
         Kind.LIST_CORRUPTION,
         Kind.SLAB_CORRUPTION,
+        Kind.MEMORY_SAFETY,
     ),
     "bug": (Kind.BUG, Kind.INVALID_OPCODE),
     # Which watchdog barks first is a race.
@@ -87,7 +89,8 @@ def fingerprint(crash: Crash) -> Fingerprint:
     kind), ``function`` (the first significant one), ``stack`` (a hash of all significant frames).
     """
     own = _own(crash)
-    names = _names(frame for frame in own if role(frame.function or "") is None)
+    guilty = [frame for frame in own if role(frame.function or "") is None]
+    names = _names(guilty)
     kind = kind_class(crash)
     if any(frame.function == "sysrq_handle_crash" for frame in own):
         # A crash on request. The handler wrote to NULL, and the report was of a NULL dereference,
@@ -98,7 +101,7 @@ def fingerprint(crash: Crash) -> Fingerprint:
         exact = [kind, *names[:DEPTH]]
     elif own:
         rest = [frame for frame in own if role(frame.function or "") is not Role.BOTTOM]
-        exact = [kind, *_names(rest)[: 2 * DEPTH]]
+        exact = [kind, *_names(rest, modules=True)[: 2 * DEPTH]]
         if not names and crash.kind not in _OBSERVED:
             exact.append(f"release {crash.release}")
     else:
@@ -171,9 +174,9 @@ def _reported(frames: Sequence[Frame], crash: Crash) -> int:
     return end
 
 
-def _names(frames: Iterable[Frame]) -> list[str]:
+def _names(frames: Iterable[Frame], *, modules: bool = False) -> list[str]:
     names = [
-        normalise(frame.function or "") + (f" [{frame.module}]" if frame.module else "")
+        normalise(frame.function or "") + (f" [{frame.module}]" if modules and frame.module else "")
         for frame in frames
     ]
     # How deep a recursion went is chance.
