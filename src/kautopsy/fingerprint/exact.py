@@ -11,8 +11,9 @@ The recipe, version 2:
    addresses left out, and so are modules: what is one in this kernel is built into the next. The
    class of the crash and the first :data:`DEPTH` names are the key.
 5. A stack with fewer than :data:`ENOUGH` such names is too little to merge on: the generic ones
-   come back, and the modules, whose ``probe`` and ``init_module`` are many. Without a single such name the release joins them, unless a watchdog or an NMI merely
-   looked and the victim is chance anyway.
+   come back, and the modules, whose ``probe`` and ``init_module`` are many. Without a single
+   such name the release joins them, unless a watchdog or an NMI merely looked and the victim is
+   chance anyway.
 6. Without any frame, title and release are the key; a fragment that has not even a release is like
    nothing but itself.
 """
@@ -38,8 +39,8 @@ ENOUGH = 3
 """With as many significant frames, two crashes with the same ones are one bug."""
 
 _CLASSES: dict[str, tuple[Kind, ...]] = {
-    # One wild pointer ends as a page fault, a GPF or a list's complaint, by what it points to, and as
-    # a sanitizer's report where the kernel was built with one.
+    # One wild pointer ends as a page fault, a GPF or a list's complaint, by what it points to, and
+    # as a sanitizer's report where the kernel was built with one.
     "memory": (
         Kind.NULL_DEREFERENCE,
         Kind.BAD_POINTER,
