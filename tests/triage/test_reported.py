@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kautopsy.model.crash import Frame, Kind, Trigger
+from kautopsy.oops.crashes import read_text
 from kautopsy.triage.reported import asked_for_by_sysrq, classify
 
 
@@ -39,19 +40,25 @@ from kautopsy.triage.reported import asked_for_by_sysrq, classify
             Trigger.PANIC,
         ),
         ("EXT4-fs (device vda1): panic forced after error", Kind.FILESYSTEM_PANIC, Trigger.PANIC),
+        ("workqueue: 2 stalled worker pools", Kind.WORKQUEUE_STALL, Trigger.WATCHDOG),
+        ("NMI: PCI system error (SERR)", Kind.HARDWARE_NMI, Trigger.NMI),
         ("cluster: no heartbeat, fencing this node", Kind.PANIC, Trigger.PANIC),
     ],
 )
 def test_panic(message: str, kind: Kind, trigger: Trigger) -> None:
-    assert classify(message, (message,)) == (kind, trigger)
+    assert classify(message, ()) == (kind, trigger)
 
 
 def test_the_oops_before_a_fatal_exception_says_what_it_was() -> None:
     lines = (
         "BUG: kernel NULL pointer dereference, address: 0000000000000018",
+        "RIP: 0010:widget_read+0x12/0x40",
+        "Call Trace:",
+        " widget_ioctl+0x12/0x40",
         "Kernel panic - not syncing: Fatal exception",
     )
-    assert classify("Fatal exception", lines) == (Kind.NULL_DEREFERENCE, Trigger.OOPS)
+    told = tuple(read_text("\n".join(lines)))
+    assert classify("Fatal exception", told) == (Kind.NULL_DEREFERENCE, Trigger.OOPS)
 
 
 def test_no_message_is_unknown_and_nobody_s() -> None:

@@ -8,8 +8,6 @@ the log is lost.
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from drgn.helpers.linux.module import for_each_module
 from drgn.helpers.linux.sched import task_cpu
@@ -25,75 +23,6 @@ from kautopsy.oops.crashes import read_text
 from kautopsy.triage.culprit import guilty_frame
 from kautopsy.triage.scene import Scene
 
-# What panic() was told → what was reported and by whom. The strings are the kernel's own, from the
-# files named; the first that matches counts.
-_PANICS: tuple[tuple[re.Pattern[str], Kind, Trigger], ...] = tuple(
-    (re.compile(pattern), kind, trigger)
-    for pattern, kind, trigger in (
-        # drivers/tty/sysrq.c, since 8341f2f222d7 ("sysrq: Use panic() to force a crash", v4.20)
-        (r"^sysrq triggered crash", Kind.OPERATOR_SYSRQ, Trigger.SYSRQ),
-        # kernel/watchdog.c, kernel/watchdog_perf.c
-        (r"^softlockup: hung tasks", Kind.SOFT_LOCKUP, Trigger.SOFT_LOCKUP),
-        (r"[Hh]ard LOCKUP", Kind.HARD_LOCKUP, Trigger.HARD_LOCKUP),
-        # kernel/hung_task.c
-        (r"^hung_task: blocked tasks", Kind.HUNG_TASK, Trigger.HUNG_TASK),
-        # mm/oom_kill.c
-        (
-            r"^Out of memory|^System is deadlocked on memory",
-            Kind.OUT_OF_MEMORY,
-            Trigger.OUT_OF_MEMORY,
-        ),
-        # kernel/rcu/tree_stall.h
-        (r"^RCU Stall", Kind.RCU_STALL, Trigger.PANIC),
-        # kernel/workqueue.c, since v6.19 ("workqueue: Add panic_on_stall")
-        (r"^workqueue: ", Kind.WORKQUEUE_STALL, Trigger.WATCHDOG),
-        # arch/x86/kernel/nmi.c: what hardware reports through port 0x61, and the rest
-        (r"^NMI (IOCK|SERR)|^NMI: (IOCK|SERR)|PCI system error", Kind.HARDWARE_NMI, Trigger.NMI),
-        # drivers/watchdog/hpwdt.c
-        (r"^An NMI occurred", Kind.HARDWARE_NMI, Trigger.NMI),
-        (r"^NMI: Not continuing", Kind.OPERATOR_NMI, Trigger.NMI),
-        # arch/x86/kernel/cpu/mce/core.c, drivers/acpi/apei/ghes.c
-        (
-            r"[Mm]achine check|^Timeout: Not all CPUs entered|^Fatal hardware error",
-            Kind.MACHINE_CHECK,
-            Trigger.MACHINE_CHECK,
-        ),
-        # drivers/watchdog/softdog.c, watchdog_pretimeout.c
-        (r"^Software Watchdog|^watchdog pretimeout", Kind.WATCHDOG, Trigger.WATCHDOG),
-        # kernel/exit.c, init/main.c, init/do_mounts.c
-        (r"^Attempted to kill (init|the idle task)", Kind.INIT_DIED, Trigger.PANIC),
-        (r"^No working init found|^Requested init", Kind.INIT_DIED, Trigger.PANIC),
-        (r"^VFS: Unable to mount root", Kind.ROOT_MOUNT_FAILURE, Trigger.PANIC),
-        # fs/ext4/super.c and ext2, fs/xfs, fs/btrfs/messages.c, fs/fat/misc.c, fs/jfs
-        (
-            r"^EXT\d-fs .*panic|^XFS .*|^BTRFS panic|^FAT-fs .*panic|^JFS .*panic|^NILFS .*panic"
-            r"|^[A-Z0-9a-z]+-fs .*panic (forced|from)",
-            Kind.FILESYSTEM_PANIC,
-            Trigger.PANIC,
-        ),
-        # kernel/panic.c: check_panic_on_warn()
-        (r"panic_on_warn set", Kind.WARNING, Trigger.PANIC),
-        (r"^corrupted stack end|^stack-protector", Kind.STACK_OVERFLOW, Trigger.PANIC),
-        (r"^scheduling while atomic", Kind.ATOMIC_SLEEP, Trigger.PANIC),
-        # kernel/panic.c, arch/*/kernel/{dumpstack,traps}.c: the oops before it says more
-        (r"^Fatal exception|^Aiee|^Oops", Kind.UNKNOWN, Trigger.OOPS),
-    )
-)
-
-_OOPSES: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
-    (re.compile(pattern), kind)
-    for pattern, kind in (
-        (r"NULL pointer dereference", Kind.NULL_DEREFERENCE),
-        (r"kernel stack overflow|stack guard page was hit", Kind.STACK_OVERFLOW),
-        (r"kernel tried to execute NX|unable to execute", Kind.EXEC_FAULT),
-        (r"unable to handle|Unable to handle kernel|general protection", Kind.BAD_POINTER),
-        (r"[Kk]ernel BUG at", Kind.BUG),
-        (r"divide error", Kind.DIVIDE_ERROR),
-        (r"invalid opcode", Kind.INVALID_OPCODE),
-        (r"double fault", Kind.DOUBLE_FAULT),
-    )
-)
-
 _OPERATOR = (Kind.OPERATOR_SYSRQ, Kind.OPERATOR_NMI)
 
 
@@ -102,26 +31,24 @@ def asked_for_by_sysrq(frames: tuple[Frame, ...]) -> bool:
     return any(frame.function == "sysrq_handle_crash" for frame in frames)
 
 
-def classify(message: str | None, lines: tuple[str, ...]) -> tuple[Kind, Trigger | None]:
-    """Kind and trigger from the panic message, or from the oops in the log.
+def classify(message: str | None, told: tuple[Crash, ...]) -> tuple[Kind, Trigger | None]:
+    """Kind and trigger from the panic message; where that only says "fatal", from the log.
 
     :param message: as :func:`~kautopsy.kernel.system.panic_message` gives it
+    :param told: the crashes that the log tells of, oldest first
     """
-    kind = Kind.UNKNOWN
+    kind: Kind = Kind.UNKNOWN
     trigger: Trigger | None = None
     if message is not None:
-        for pattern, found, by in _PANICS:
-            if pattern.search(message):
-                kind, trigger = found, by
+        for line in (message, f"Kernel panic - not syncing: {message}"):
+            said = tuple(read_text(line))
+            if said:
+                kind, trigger = said[-1].kind, said[-1].trigger
                 break
-        else:
-            if not any(pattern.search(message) for pattern, _ in _OOPSES):
-                return Kind.PANIC, Trigger.PANIC
     if kind is Kind.UNKNOWN:
-        for line in lines:
-            for pattern, found in _OOPSES:
-                if pattern.search(line):
-                    return found, Trigger.OOPS
+        oops = next((one for one in reversed(told) if one.trigger is Trigger.OOPS), None)
+        if oops is not None and oops.kind is not Kind.UNKNOWN:
+            return oops.kind, Trigger.OOPS
     return kind, trigger
 
 
@@ -136,7 +63,7 @@ def reported(scene: Scene, system: System) -> Crash:
     """The crash as reported: by the log where there is one, and by registers and stack."""
     frames = scene.panic_frames
     message = None if isinstance(system.panic, Unreadable) else system.panic
-    kind, trigger = classify(message, scene.log_lines)
+    kind, trigger = classify(message, scene.told)
     if asked_for_by_sysrq(frames):
         kind, trigger = Kind.OPERATOR_SYSRQ, Trigger.SYSRQ
     text_crash = scene.told[-1] if scene.told else None

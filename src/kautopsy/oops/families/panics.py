@@ -126,8 +126,12 @@ _REASONS: tuple[_Reason, ...] = (
     _reason(r"An NMI occurred", Kind.HARDWARE_NMI, Trigger.NMI, "kernel panic: An NMI occurred"),
     # drivers/watchdog/hpwdt.c; arch/x86/kernel/nmi.c
     _reason(
-        r"An NMI occurred|NMI: (?:IOCK|SERR|PCI)|NMI IOCK|NMI SERR", Kind.HARDWARE_NMI, Trigger.NMI
+        r"An NMI occurred|NMI: (?:IOCK|SERR|PCI)|NMI IOCK|NMI SERR|PCI system error",
+        Kind.HARDWARE_NMI,
+        Trigger.NMI,
     ),
+    # kernel/workqueue.c panic_on_wq_watchdog(), since v6.19
+    _reason(r"workqueue: \d+ stall", Kind.WORKQUEUE_STALL, Trigger.WATCHDOG),
     _reason(r"NMI: Not continuing|unknown NMI|NMI button", Kind.OPERATOR_NMI, Trigger.NMI),
     # arch/x86/kernel/cpu/mce/core.c, drivers/acpi/apei/ghes.c
     _reason(
