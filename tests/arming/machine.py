@@ -230,6 +230,25 @@ def systemctl(machine: Machine, words: list[str]) -> int:
     return 0
 
 
+def chkconfig(machine: Machine, words: list[str]) -> int:
+    """chkconfig(8) on el6: ``# chkconfig: - 20 80`` in the script says the numbers."""
+    name, verb = words
+    for level in "0123456":
+        folder = machine.root / f"etc/rc.d/rc{level}.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        for link in folder.glob(f"[SK]??{name}"):
+            link.unlink()
+        kind = "S20" if verb == "on" and level in "2345" else "K80"
+        (folder / f"{kind}{name}").symlink_to(f"../init.d/{name}")
+    return 0
+
+
+def transactional_update(machine: Machine, words: list[str]) -> int:
+    """``setup-kdump``: the new snapshot's /etc/default/grub asks for what kdumptool measured."""
+    assert words[:2] == ["--non-interactive", "setup-kdump"] or words == ["rollback", "last"], words
+    return 0
+
+
 def sysctl(machine: Machine, words: list[str]) -> int:
     assert words[0] == "-w", words
     for word in words[1:]:
@@ -280,5 +299,7 @@ TOOLS: dict[str, Tool] = {
     "zipl": zipl,
     "systemctl": systemctl,
     "sysctl": sysctl,
+    "chkconfig": chkconfig,
+    "transactional-update": transactional_update,
     "env": env,
 }

@@ -17,6 +17,7 @@ from kautopsy.arming.apply import apply, disarm, recover
 from kautopsy.arming.doctor import examine
 from kautopsy.arming.plan import look_and_plan
 from kautopsy.arming.policy import Policy, checked
+from kautopsy.host.tree import TreeHost
 from kautopsy.model.base import to_json
 from kautopsy.model.errors import KautopsyError, RefusedError
 from kautopsy.model.readiness import CheckStatus
@@ -379,3 +380,79 @@ def test_two_at_once(tmp_path: Path) -> None:
     path.write_text(to_json(msgspec.structs.replace(going_on, owner="elsewhere 1 1", when=1)))
     assert recover(machine, _quiet) is None
     assert state_of(machine.root) == before
+
+
+def _switched_off(root: Path, unit: str, *, masked: bool) -> None:
+    """As hardening profiles leave it."""
+    (root / f"etc/systemd/system/multi-user.target.wants/{unit}.service").unlink()
+    if masked:
+        (root / f"etc/systemd/system/{unit}.service").symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(("name", "unit"), [("el9", "kdump"), ("suse", "kdump")])
+def test_a_service_that_is_off(
+    name: str, unit: str, live: bool, masked: bool, tmp_path: Path
+) -> None:
+    tools = ("grubby", "grub2-mkconfig", "systemctl")
+    machine = _machine(name, tmp_path / "root", *tools)
+    _switched_off(machine.root, unit, masked=masked)
+    host = machine if live else TreeHost(machine.root)
+    before = state_of(machine.root)
+    facts, work = look_and_plan(host, _POLICY)
+    assert facts.service is not None and not facts.service.enabled
+    apply(host, work, _quiet)
+    facts, again = look_and_plan(host, _POLICY)
+    assert again.deeds == ()
+    assert facts.service is not None
+    assert (facts.service.enabled, facts.service.masked) == (True, False)
+    if live:
+        commands = [c for c in machine.ran if c.startswith("systemctl")]
+        assert commands == [
+            *([f"systemctl unmask {unit}.service"] if masked else []),
+            f"systemctl enable {unit}.service",
+            f"systemctl is-enabled {unit}.service",
+        ]
+    undone = disarm(host, _quiet)
+    assert undone is not None and undone.complete
+    assert state_of(machine.root) == before
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_service_of_run_levels(live: bool, tmp_path: Path) -> None:
+    machine = _machine("el6", tmp_path / "root", "grubby", "chkconfig")
+    (machine.root / "etc/rc.d/rc3.d/S20kdump").unlink()
+    for level in "0123456":
+        folder = machine.root / f"etc/rc.d/rc{level}.d"
+        folder.mkdir(exist_ok=True)
+        (folder / "K80kdump").symlink_to("../init.d/kdump")
+    host = machine if live else TreeHost(machine.root)
+    before = state_of(machine.root)
+    apply(host, look_and_plan(host, _POLICY)[1], _quiet)
+    for level in "2345":
+        link = machine.root / f"etc/rc.d/rc{level}.d/S20kdump"
+        assert link.readlink() == Path("../init.d/kdump")
+    assert look_and_plan(host, _POLICY)[1].deeds == ()
+    undone = disarm(host, _quiet)
+    assert undone is not None and undone.complete
+    assert state_of(machine.root) == before
+
+
+def test_a_transactional_system_gets_a_new_snapshot(tmp_path: Path) -> None:
+    machine = _machine("suse", tmp_path / "root", "transactional-update", "systemctl")
+    write(machine.root, {"etc/os-release": 'ID="sle-micro"\nVERSION_ID="5.5"\n'})
+    policy = Policy(crashkernel="300M,high 72M,low")
+    _, work = look_and_plan(machine, policy)
+    command = work.deeds[0].step()
+    assert command.command == (
+        "transactional-update", "--non-interactive", "setup-kdump", "--crashkernel=72,300",
+    )  # fmt: skip
+    assert command.undo == "transactional-update rollback last"
+
+
+def test_firmware_assisted_dump_needs_no_crashkernel(tmp_path: Path) -> None:
+    machine = _machine("el9", tmp_path / "root", "grubby", "systemctl")
+    write(machine.root, {"sys/kernel/fadump/registered": "1\n"})
+    _, work = look_and_plan(machine, Policy())
+    assert not any("crashkernel" in str(deed.step()) for deed in work.deeds)

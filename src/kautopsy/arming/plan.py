@@ -116,6 +116,8 @@ def _crashkernel(facts: HostFacts, policy: Policy) -> tuple[list[str], list[str]
         return [], []
     if policy.crashkernel != "auto":
         return policy.crashkernel.split(), []
+    if facts.kexec.fadump:
+        return [], ["firmware-assisted dump is registered: crashkernel= stays as it is"]
     needs = sizing(facts)
     found = values_of(facts.boot.arguments, "crashkernel") if facts.boot else []
     if found and "auto" not in found and _enough(facts, needs, found):

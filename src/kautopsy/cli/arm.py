@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kautopsy.cli._host_options import add_host, confirm
-from kautopsy.cli._host_options import teller as _teller
+from kautopsy.cli._host_options import add_host, confirm, teller
 from kautopsy.cli._output import add_json, print_json
 from kautopsy.model.errors import ExitCode, KautopsyError, RefusedError, UsageError
 from kautopsy.report.escape import one_line
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     clean_up_on_sigterm()
     policy = _policy(arguments)
-    tell = _teller(quiet=arguments.json)
+    tell = teller(quiet=arguments.json)
     with open_target(arguments.host, jump=arguments.jump, options=arguments.ssh_option) as host:
         pending = journal.load(host)
         if arguments.apply:
@@ -107,19 +106,34 @@ def run(arguments: argparse.Namespace) -> int:
             print_plan(document, name)
         if not arguments.apply:
             return ExitCode.OK
-        if not work.known:
-            raise RefusedError(
-                "its distribution is not known: nothing was changed",
-                thing=name,
-                hint="the plan above says what to do by hand",
-                slug="unknown-distribution",
-            )
-        if work.deeds and confirm(f"Change {name} like this?", yes=arguments.yes):
+        _refuse_what_cannot_be(host, facts, work)
+        if work.deeds:
+            if not confirm(f"Change {name} like this?", yes=arguments.yes):
+                return ExitCode.OK
             apply(host, work, tell)
             tell(f"done; `kautopsy disarm {arguments.host}` takes it back")
         if host.live and not arguments.no_kit:
             _save_kit(host, quiet=arguments.json)
     return ExitCode.OK
+
+
+def _refuse_what_cannot_be(host: Host, facts: HostFacts, work: Work) -> None:
+    """Say no before the question, not after it."""
+    name = facts.node or host.name
+    if not work.known:
+        raise RefusedError(
+            "its distribution is not known: nothing was changed",
+            thing=name,
+            hint="the plan above says what to do by hand",
+            slug="unknown-distribution",
+        )
+    if work.deeds and host.live and not facts.root:
+        raise RefusedError(
+            "only root can change it",
+            thing=name,
+            hint="log in as root, or have sudo work without a password",
+            slug="not-root",
+        )
 
 
 def _emitted(form: str, facts: HostFacts, policy: Policy, work: Work) -> str:
