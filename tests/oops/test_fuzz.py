@@ -1,4 +1,4 @@
-"""A short run of the coverage-guided fuzzer; `python bench/oops_fuzz.py` runs as long as one likes."""
+"""A short run of the fuzzer; `python bench/oops_fuzz.py` runs as long as one likes."""
 
 import importlib.util
 import subprocess
