@@ -35,8 +35,12 @@ class Canned(DumpSource):
 
     rows: Mapping[str, Rows] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    columns: list[frozenset[str] | None] = field(default_factory=list)
 
-    def answers(self, tables: tuple[str, ...]) -> Iterator[Answer]:
+    def answers(
+        self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+    ) -> Iterator[Answer]:
+        self.columns.append(columns)
         self.asked.extend(tables)
         yield Answer(opened=opened(str(self.path)))
         for name in tables:

@@ -49,6 +49,34 @@ def test_only_tables_that_are_named_are_read() -> None:
     assert set(source.asked) == {"cpus", "tasks"}
 
 
+@pytest.mark.parametrize(
+    ("query", "needs"),
+    [
+        ("select count(*) from tasks", set()),
+        ("select COUNT( * ), max(rss) from tasks", {"rss"}),
+        ("select pid from tasks where wchan = 'x'", {"pid", "wchan"}),
+        ("select * from tasks", None),
+        ("from tasks", None),
+        ("select t.* from tasks t", None),
+        ("select #3 from tasks", None),
+        ("select columns('r.*') from tasks", None),
+        ("select pid from tasks natural join cpus", None),
+        ("describe tasks", None),
+        ("select who from blocked_tasks", {"comm", "pid", "idle", "wchan", "state"}),
+        ("select largest from memory_by_cgroup", {"rss", "cgroup", "comm"}),
+    ],
+)
+def test_only_columns_that_are_named_are_wanted(query: str, needs: set[str] | None) -> None:
+    source = Canned("a", Path("a"), rows={"tasks": TASKS})
+    ask(query, source)
+    [columns] = source.columns
+    if needs is None or columns is None:
+        assert needs is None and columns is None
+    else:
+        assert needs <= columns
+        assert not {"rss", "wchan"} & columns - needs
+
+
 def test_a_view_reads_what_stands_behind_it() -> None:
     source = Canned("a", Path("a"))
     ask("from blocked_tasks", source)

@@ -11,15 +11,19 @@ carry a :class:`Column` each. One definition serves the terminal, JSON, SQL and 
     @table
     def cpus(program: Program) -> Iterator[Cpu]:
         \"\"\"Every CPU that was online.\"\"\"
+
+Where some columns cost much more than the others, the function takes ``wanted: Wanted`` too, asks
+it for their names, and puts :data:`NOT_WANTED` in the place of those that nobody wants.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar, get_args, get_type_hints
 
@@ -29,6 +33,19 @@ from drgn import Program
 from kautopsy.model.base import Unreadable
 
 _R = TypeVar("_R", bound=msgspec.Struct)
+
+NOT_WANTED = Unreadable("not read: nobody asked for it")
+
+
+class Everything(Container[str]):
+    """Names of columns: all there are."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+Wanted = Container[str]
+EVERYTHING = Everything()
 
 
 @dataclass(frozen=True)
@@ -63,11 +80,15 @@ class Table(Generic[_R]):
     doc: str
     columns: tuple[TableColumn, ...]
     row: type[_R]
-    rows: Callable[[Program], Iterator[_R]]
+    rows: Callable[..., Iterator[_R]]
+    selective: bool
 
-    def __call__(self, program: Program) -> Iterator[_R]:
-        """Yield the rows of ``program``."""
-        return self.rows(program)
+    def __call__(self, program: Program, wanted: Wanted = EVERYTHING) -> Iterator[_R]:
+        """Yield the rows of ``program``.
+
+        :param wanted: columns; the others may be :data:`NOT_WANTED`
+        """
+        return self.rows(program, wanted) if self.selective else self.rows(program)
 
 
 _TABLES: dict[str, Table[typing.Any]] = {}
@@ -90,7 +111,7 @@ def _column(name: str, annotation: object) -> TableColumn:
     )
 
 
-def table(rows: Callable[[Program], Iterator[_R]]) -> Table[_R]:
+def table(rows: Callable[..., Iterator[_R]]) -> Table[_R]:
     """Declare a table: its name is the function's, its doc the first line of the docstring."""
     [row] = get_args(get_type_hints(rows)["return"])
     hints = get_type_hints(row, include_extras=True)
@@ -100,6 +121,7 @@ def table(rows: Callable[[Program], Iterator[_R]]) -> Table[_R]:
         columns=tuple(_column(name, hints[name]) for name in row.__struct_fields__),
         row=row,
         rows=rows,
+        selective="wanted" in inspect.signature(rows).parameters,
     )
     _TABLES[declared.name] = declared
     return declared

@@ -11,16 +11,17 @@ import msgspec
 from drgn import Object, Program, SymbolKind, cast
 from drgn.helpers.linux.cgroup import cgroup_path
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
-from drgn.helpers.linux.mm import task_rss
 from drgn.helpers.linux.sched import cpu_rq, task_cpu, task_state_to_char
 
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
-from kautopsy.kernel.table import Column, table
+from kautopsy.kernel.rss import Rss
+from kautopsy.kernel.table import EVERYTHING, NOT_WANTED, Column, Wanted, table
 from kautopsy.kernel.threads import threads
 from kautopsy.model.base import Unreadable
 
 PF_KTHREAD = 0x00200000
 PF_WQ_WORKER = 0x00000020
+_NOBODY = -1
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -174,54 +175,56 @@ def sleeps_in(words: tuple[int, ...], names: Names) -> str:
 
 
 @table
-def tasks(program: Program) -> Iterator[Task]:
+def tasks(program: Program, wanted: Wanted = EVERYTHING) -> Iterator[Task]:
     """Every thread alive, the idle threads left out."""
     clock = now(program)
     names = Names(program)
     groups: dict[int, str | Unreadable] = {}
-    memory: dict[int, int | Unreadable] = {}
+    memory: dict[int, int | Unreadable] = {_NOBODY: NOT_WANTED}
+    rss = Rss(program)
+    page = int(program["PAGE_SIZE"])
     for task in threads(program).tasks:
-        yield _row(program, task, clock, names, groups, memory)
+        tgid = int(task.tgid) if "rss" in wanted else _NOBODY
+        if tgid not in memory:
+            memory[tgid] = readable(lambda task=task: _resident(task, rss) * page)  # type: ignore[misc]
+        yield _row(task, clock, names if "wchan" in wanted else None, groups, memory[tgid])
+
+
+def _resident(task: Object, rss: Rss) -> int:
+    """Pages of the process of ``task``; kernel threads have none, even where they borrow an mm."""
+    mm = task.mm.read_()
+    return rss.of(task, mm).total if mm and not int(task.flags) & PF_KTHREAD else 0
 
 
 def _row(
-    program: Program,
     task: Object,
     clock: int,
-    names: Names,
+    names: Names | None,
     groups: dict[int, str | Unreadable],
-    memory: dict[int, int | Unreadable],
+    rss: int | Unreadable,
 ) -> Task:
     flags = int(task.flags)
-    tgid = int(task.tgid)
     state = state_of(task)
     running = bool(task.on_cpu)
     css_set = readable(lambda: int(task.cgroups))
     key = 0 if isinstance(css_set, Unreadable) else css_set
     if key not in groups:
         groups[key] = readable(lambda: text(cgroup_path(task.cgroups.dfl_cgrp)))
-    kernel = bool(flags & PF_KTHREAD)
-    if tgid not in memory:
-        memory[tgid] = (
-            0
-            if kernel
-            else readable(lambda: task_rss(program, task).total * int(program["PAGE_SIZE"]))
-        )
-    words = () if running else readable(lambda: saved_stack(task)[1])
+    words = () if running or names is None else readable(lambda: saved_stack(task)[1])
     return Task(
         pid=int(task.pid),
-        tgid=tgid,
+        tgid=int(task.tgid),
         ppid=readable(lambda: int(task.real_parent.tgid)),
         comm=text(task.comm.string_()),
         address=int(task),
         state=state,
         cpu=task_cpu(task),
         on_cpu=running,
-        kernel=kernel,
+        kernel=bool(flags & PF_KTHREAD),
         idle=0 if running else idle_since(task, clock),
         iowait=bool(task.in_iowait),
-        wchan="" if isinstance(words, Unreadable) else sleeps_in(words, names),
-        rss=memory[tgid],
+        wchan="" if isinstance(words, Unreadable) or names is None else sleeps_in(words, names),
+        rss=rss,
         cgroup=groups[key],
     )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Source = DumpSource | Snapshot
+_UNNAMED = {"columns", "describe", "natural", "summarize", "show", "pivot", "unpivot"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Database:
             ``bad-sql``), or it ran out of memory or time (``query-memory``, ``query-time``)
         """
         _one_query(self._connection, text)
-        self._fill(_named(text))
+        self._fill(_named(text), _columns(text))
         self._lock()
         cursor = self._run(text, seconds)
         rows = cursor.fetchmany(max_rows + 1)
@@ -96,7 +97,7 @@ class Database:
         :raises UsageError: as :meth:`query`
         """
         _one_query(self._connection, text)
-        self._fill(_named(text))
+        self._fill(_named(text), _columns(text))
         self._lock(path)
         body = text.strip().rstrip(";")
         copy = f"COPY (\n{body}\n) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
@@ -137,7 +138,7 @@ class Database:
         finally:
             timer.cancel()
 
-    def _fill(self, names: set[str]) -> None:
+    def _fill(self, names: set[str], columns: frozenset[str] | None) -> None:
         wanted = schema()
         for name in sorted(names & wanted.keys()):
             create(self._connection, name)
@@ -145,12 +146,20 @@ class Database:
         if names & wanted.keys():
             # A thread for each child process, no more of them than there are processors.
             with ThreadPoolExecutor(max_workers=THREADS) as pool:
-                list(pool.map(lambda source: self._load(source, ask, names), self._sources))
+                list(
+                    pool.map(lambda source: self._load(source, ask, names, columns), self._sources)
+                )
         for view in VIEWS:
             if view.name in names:
                 self._connection.execute(f'CREATE VIEW "{view.name}" AS {view.query}')
 
-    def _load(self, source: Source, ask: tuple[str, ...], names: set[str]) -> None:
+    def _load(
+        self,
+        source: Source,
+        ask: tuple[str, ...],
+        names: set[str],
+        columns: frozenset[str] | None,
+    ) -> None:
         cursor = self._connection.cursor()
         try:
             if isinstance(source, Snapshot):
@@ -158,7 +167,7 @@ class Database:
                 opened: Opened | None = source.opened
             else:
                 opened = None
-                for answer in source.answers(ask):
+                for answer in source.answers(ask, columns):
                     opened = answer.opened or opened
                     if answer.table:
                         insert(cursor, answer.table, bytes(answer.rows), source.name)
@@ -208,6 +217,19 @@ def _named(text: str) -> set[str]:
         if view.name in words:
             words |= set(re.findall(r"\w+", view.query.lower()))
     return words
+
+
+def _columns(text: str) -> frozenset[str] | None:
+    """Names of columns that ``text`` may speak of; None where it may speak of any.
+
+    As :func:`_named`: words, not syntax. Stars (but count(*)), FROM without SELECT, DESCRIBE,
+    NATURAL joins and columns by number mean columns without naming them.
+    """
+    words = _named(text)
+    plain = re.sub(r"count\s*\(\s*\*\s*\)", "", text.lower())
+    if re.search(r"[*#]", plain) or "select" not in words or words & _UNNAMED:
+        return None
+    return frozenset(words)
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from kautopsy.kernel.log import log
 from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.system import system
-from kautopsy.kernel.table import Table, tables
+from kautopsy.kernel.table import EVERYTHING, Table, Wanted, tables
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.errors import KautopsyError
 from kautopsy.model.report import Symbols, System
@@ -36,13 +36,17 @@ _NO_ROWS = msgspec.Raw(b"[]")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Which tables of which dump: one JSON object on the child's standard input."""
+    """Which tables of which dump: one JSON object on the child's standard input.
+
+    :param columns: that are wanted, of whatever table; None: all
+    """
 
     dump: str
     vmlinux: str | None
     debuginfo: bool
     memory_bytes: int
     tables: tuple[str, ...]
+    columns: frozenset[str] | None
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -82,16 +86,16 @@ def answers(request: Request) -> Iterator[Answer]:
     see_modules(program)
     lines = readable(lambda: tuple(line.text for line in log(program)))
     yield Answer(opened=Opened(opened.dump, opened.symbols, system(program, lines)))
-    wanted = set(request.tables)
+    wanted = EVERYTHING if request.columns is None else request.columns
     for table in tables():
-        if table.name in wanted:
-            yield from _rows(table, program)
+        if table.name in request.tables:
+            yield from _rows(table, program, wanted)
 
 
-def _rows(table: Table[Any], program: Program) -> Iterator[Answer]:
+def _rows(table: Table[Any], program: Program, wanted: Wanted) -> Iterator[Answer]:
     columns = sql_columns(table)
     note: list[str] = []
-    rows = _until_unreadable(table(program), table.name, note)
+    rows = _until_unreadable(table(program, wanted), table.name, note)
     while chunk := list(itertools.islice(rows, _CHUNK)):
         yield Answer(table=table.name, rows=msgspec.Raw(json_rows(chunk, columns)))
     if note:

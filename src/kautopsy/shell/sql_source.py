@@ -35,8 +35,12 @@ class DumpSource:
     debuginfo: bool = True
     limits: Limits = _LIMITS
 
-    def answers(self, tables: tuple[str, ...]) -> Iterator[Answer]:
+    def answers(
+        self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+    ) -> Iterator[Answer]:
         """What the child says of ``tables``, in order; the last answer is final.
+
+        :param columns: that are wanted; None: all. Others may be missing where they cost much.
 
         A child that dies on the way ends the rows with a note.
 
@@ -48,6 +52,7 @@ class DumpSource:
             self.debuginfo,
             self.limits.memory_bytes,
             tables,
+            columns,
         )
         child = subprocess.Popen(
             CHILD,
