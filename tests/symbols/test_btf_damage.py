@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from drgn import TypeKind, TypeKindSet
@@ -28,8 +29,9 @@ STRUCTS = TypeKindSet({TypeKind.STRUCT})
 
 
 @pytest.fixture(autouse=True)
-def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What damaged tables leave is of no use to anybody."""
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No kit of the user's helps, and what damaged tables leave helps nobody."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setattr(rungs, "default_cache", lambda: TableCache(None))
 
 
@@ -53,7 +55,7 @@ def test_btf(dump: Specimen) -> None:
     for _ in range(400):
         data = bytearray(good)
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             types = BtfTypes(bare.program, parse(bytes(data)))
             types.find("task_struct", STRUCTS)
@@ -61,7 +63,7 @@ def test_btf(dump: Specimen) -> None:
             outcomes["refused"] += 1
         else:
             outcomes["read"] += 1
-        assert time.monotonic() - begun < LIMIT_SECONDS
+        assert time.process_time() - begun < LIMIT_SECONDS
     assert outcomes["refused"] > 80
     assert outcomes.total() == 400
 
@@ -80,7 +82,7 @@ def test_kallsyms(dump: Specimen) -> None:
     for _ in range(400):
         at, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
         data[at] ^= bit
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             found = load(
                 lambda address, size: bytes(data[address - first : address - first + size]),
@@ -95,7 +97,7 @@ def test_kallsyms(dump: Specimen) -> None:
             # What slips through touches one symbol, and its neighbours stay where they are.
             assert changed + moved <= 1
             outcomes["read"] += 1
-        assert time.monotonic() - begun < LIMIT_SECONDS
+        assert time.process_time() - begun < LIMIT_SECONDS
         data[at] ^= bit
     assert outcomes["refused"] > 100
 
@@ -115,12 +117,12 @@ def test_orc(dump: Specimen) -> None:
         at, bit = rng.randrange(start, stop), 1 << rng.randrange(8)
         damaged = open_dump(dump.vmcore)
         flip(damaged, at, bit)
-        begun = time.monotonic()
+        begun = time.process_time()
         attach(damaged.program, damaged.vmcoreinfo, symbols, btf)
         trace = damaged.program.crashed_thread().stack_trace()
         assert trace[0].name == "__crash_kexec"
         assert len(trace) <= 1024
-        assert time.monotonic() - begun < LIMIT_SECONDS
+        assert time.process_time() - begun < LIMIT_SECONDS
 
 
 def flip(bare: BareDump, address: int, bit: int) -> None:
@@ -166,7 +168,7 @@ def test_forty_mutations_end_to_end(dump: Specimen) -> None:
         damaged = open_dump(dump.vmcore)
         flip(damaged, rng.randrange(start, stop), 1 << rng.randrange(8))
         notes: list[str] = []
-        begun = time.monotonic()
+        begun = time.process_time()
         source = rungs.climb(damaged.program, damaged.vmcoreinfo, notes)
-        assert time.monotonic() - begun < LIMIT_SECONDS
+        assert time.process_time() - begun < LIMIT_SECONDS
         assert source is SymbolSource.BTF or notes

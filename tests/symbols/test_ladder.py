@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,14 @@ def fails(error: Exception) -> Callable[..., Any]:
         raise error
 
     return fail
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_kits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's own kits would stand in for what is taken away here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(scope="module", params=SERIES)
