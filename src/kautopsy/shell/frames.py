@@ -13,7 +13,7 @@ from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.context import header
 from kautopsy.shell.session import Session
 from kautopsy.shell.source import source_line
-from kautopsy.shell.unwind import Registers, Step
+from kautopsy.shell.unwind import CLONE, Registers, Step
 
 STACK_END_MAGIC = 0x57AC6E9D
 """include/uapi/linux/magic.h; at the lowest word of every task's stack."""
@@ -142,7 +142,8 @@ def _symbolic(program: Program, word: int, style: Style) -> str:
         pass
     else:
         offset = word - symbol.address
-        return f"{symbol.name}+{offset}" if offset else symbol.name
+        name = CLONE.sub("", symbol.name)
+        return f"{name}+{offset}" if offset else name
     from drgn.helpers.linux.slab import slab_object_info
 
     try:

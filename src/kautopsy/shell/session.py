@@ -18,6 +18,12 @@ from kautopsy.shell.errors import CommandError
 if TYPE_CHECKING:
     from kautopsy.shell.overlay import Overlay
 
+BUILTIN_ALIASES = {
+    "man": "help", "?": "help", "quit": "q", "sf": "set scroll off", "sn": "set scroll on",
+    "hex": "set radix 16", "dec": "set radix 10", "g": "gdb", "px": "p -x", "pd": "p -d",
+    "for": "foreach", "size": "*", "dmesg": "log", "lsmod": "mod", "last": "ps -l",
+}  # fmt: skip
+"""Those that crash has."""
 CONTEXT = "crash_context"
 """Where drgn's crash commands keep the task they are about, in ``Program.config``."""
 
@@ -51,7 +57,7 @@ class Session:
     dump: DumpFile | None
     symbols: Symbols
     settings: Settings = field(default_factory=Settings)
-    aliases: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=lambda: dict(BUILTIN_ALIASES))
     extensions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     overlay: Overlay | None = None
     live: bool = False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from drgn import Object
 from drgn.helpers.linux.cpumask import for_each_online_cpu
 from drgn.helpers.linux.list import list_for_each_entry
+from drgn.helpers.linux.nodemask import for_each_online_node
 from drgn.helpers.linux.percpu import per_cpu_ptr
 from drgn.helpers.linux.slab import find_slab_cache, for_each_slab_cache
 
-from kautopsy.kernel.reading import READ_ERRORS, text
+from kautopsy.kernel.reading import READ_ERRORS, reason, text
 from kautopsy.shell.context import cpus
 from kautopsy.shell.delegate import delegate
 from kautopsy.shell.errors import CommandError
@@ -19,6 +21,65 @@ from kautopsy.shell.session import Session
 _HEAD = "CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME"
 _SLAB = "  SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE"
 _MOST_SLABS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much of a cache is in use, counted to the last object."""
+
+    total: int
+    free: int
+    slabs: int
+
+
+def cache_table(session: Session, words: list[str], ignored: tuple[str, ...]) -> Iterator[str]:
+    """``kmem -s``: all caches, those named, their list, or the one that holds an address."""
+    address = _address(words)
+    if address is not None:
+        yield from delegate(session, "kmem", f"-s {address:x}")
+        return
+    caches = [_named(session, word) for word in words if word != "list"]
+    if words == ["list"]:
+        for cache in _all(session):
+            yield f"{cache.value_():x} {text(cache.name.string_())}"
+        return
+    yield _HEAD
+    for cache in caches or _all(session):
+        if text(cache.name.string_()) not in ignored:
+            yield summary(cache)
+
+
+def summary(cache: Object) -> str:
+    """The line of a cache."""
+    try:
+        used = usage(cache)
+        order = (int(cache.oo.x) >> 16) & 0xFFFF
+    except READ_ERRORS as error:
+        return f"{cache.value_():x}  {text(cache.name.string_())}: {reason(error)}"
+    return (
+        f"{cache.value_():x} {int(cache.object_size):>8} {used.total - used.free:>10} "
+        f"{used.total:>9} {used.slabs:>6} {4 << order:>5}k  {text(cache.name.string_())}"
+    )
+
+
+def usage(cache: Object) -> Usage:
+    """Count a cache's objects.
+
+    An object is free if it is on the free list of a slab or of a CPU: /proc/slabinfo, which does
+    not look at the CPUs' lists, counts more as active.
+    """
+    printer = _SlabPrinter(cache)
+    total = slabs = free = 0
+    for number in for_each_online_node(cache.prog_):
+        node = cache.node[number].read_()
+        if not node:
+            continue
+        total += int(node.total_objects.counter)
+        slabs += int(node.nr_slabs.counter)
+        free += sum(printer.free_of(slab) for slab in printer.partial_of(node))
+    for cpu in for_each_online_cpu(cache.prog_):
+        free += printer.free_on(cpu)
+    return Usage(total, free, slabs)
 
 
 def every_object(
@@ -43,9 +104,8 @@ def every_object(
         if not first:
             yield ""
         first = False
-        summary = list(delegate(session, "kmem", f"-s {name}"))
         yield _HEAD
-        yield from summary[1:]
+        yield summary(cache)
         online = set(for_each_online_cpu(program))
         slab = _SlabPrinter(cache)
         for cpu in wanted:
@@ -85,7 +145,6 @@ class _SlabPrinter:
         self.cache = cache
         self.program = cache.prog_
         self.size = int(cache.size)
-        self._free_cpu: dict[int, set[int]] = {}
 
     def cpu(self, cpu: int) -> Iterator[str]:
         """The slab that a CPU allocates from, and its partial ones."""
@@ -113,9 +172,42 @@ class _SlabPrinter:
             count += 1
         yield ""
 
+    def free_of(self, slab: Object) -> int:
+        """Objects on the free list of a slab that no CPU owns."""
+        return int(slab.objects) - int(slab.inuse)
+
+    def partial_of(self, node: Object) -> Iterator[Object]:
+        """The partial slabs of a node."""
+        if not int(node.nr_partial):
+            return
+        kind, member = self._kind()
+        for at, slab in enumerate(list_for_each_entry(kind, node.partial.address_of_(), member)):
+            yield slab
+            if at > _MOST_SLABS:
+                return
+
+    def free_on(self, cpu: int) -> int:
+        """Objects that a CPU can hand out without asking: its own list and its partial slabs."""
+        try:
+            here = per_cpu_ptr(self.cache.cpu_slab, cpu).read_()
+        except READ_ERRORS:
+            return 0
+        found = 0
+        slab = self._member(here, "slab", "page")
+        if slab is not None and slab:
+            found += len(self._chain(int(here.freelist)) | self._chain(int(slab.freelist)))
+        partial = self._member(here, "partial")
+        for _ in range(_MOST_SLABS):
+            if partial is None or not partial:
+                break
+            found += self.free_of(partial)
+            partial = self._member(partial, "next")
+        return found
+
     def nodes(self) -> Iterator[str]:
         """The partial slabs of each node, and the full ones where debugging tracks them."""
-        for number in range(len(self.cache.node)):
+        # The array is as long as this machine needs (kmem_cache_init), whatever its type says.
+        for number in for_each_online_node(self.program):
             try:
                 node = self.cache.node[number].read_()
                 if not node:
@@ -139,8 +231,7 @@ class _SlabPrinter:
             yield from self._listed(full)
 
     def _listed(self, head: Object) -> Iterator[str]:
-        kind = "struct slab" if self._has_slab() else "struct page"
-        member = "slab_list" if self._has(kind, "slab_list") else "lru"
+        kind, member = self._kind()
         found = False
         try:
             for at, slab in enumerate(list_for_each_entry(kind, head.address_of_(), member)):
@@ -153,8 +244,10 @@ class _SlabPrinter:
         if not found:
             yield "  (empty)"
 
-    def _has_slab(self) -> bool:
-        return self._has("struct slab", "freelist")
+    def _kind(self) -> tuple[str, str]:
+        """The structure of a slab, and the list_head in it."""
+        kind = "struct slab" if self._has("struct slab", "freelist") else "struct page"
+        return kind, "slab_list" if self._has(kind, "slab_list") else "lru"
 
     def _has(self, kind: str, member: str) -> bool:
         try:

@@ -60,7 +60,7 @@ def text_symbols(session: Session, task: Object, steps: list[Step], style: Style
         first = steps[0]
         yield f"              START: {first.name or 'unknown'} at {first.pc:x}"
         if base <= first.slot < base + len(raw):
-            start = (first.slot + 8) & ~7
+            start = first.slot & ~7
     texts = Texts(session.program)
     for at in range(start - base, len(raw) - 7, 8):
         (word,) = struct.unpack_from("<Q", raw, at)
@@ -72,6 +72,19 @@ def text_symbols(session: Session, task: Object, steps: list[Step], style: Style
         if style.offsets:
             name += f"+{offset:#x}" if style.radix == 16 else f"+{offset}"
         yield f"  [{base + at:x}] {name} at {word:x}" + (f" [{module}]" if module else "")
+    if (found := entry_frame(session, base, len(raw))) is not None:
+        yield from exception(session, found, style)
+
+
+def entry_frame(session: Session, base: int, size: int) -> Registers | None:
+    """The registers of user space, at the top of the stack of a task that came from there."""
+    unwinder = Unwinder(session.program)
+    # TOP_OF_KERNEL_STACK_PADDING: none on x86-64, or two words with FRED (6.9, 5710910980f0).
+    for padding in (0, 16):
+        found = unwinder.registers_at(base + size - padding - PT_REGS_SIZE)
+        if found is not None and found.values["cs"] in _USER and found.values["flags"] & 2:
+            return found
+    return None
 
 
 class Texts:
@@ -116,7 +129,7 @@ def exception_frames(session: Session, task: Object) -> Iterator[str]:
         found = True
         mode = "USER" if registers.user else "KERNEL"
         yield ""
-        yield f" {mode}-MODE EXCEPTION FRAME AT: {registers.address:x}"
+        yield f"  {mode}-MODE EXCEPTION FRAME AT: {registers.address:x}"
         yield from exception(session, registers, Style())
     if not found:
         yield "(none found)"
@@ -128,31 +141,46 @@ def special_frames(session: Session, cpus: list[int]) -> Iterator[str]:
     _need_x86(program)
     from kautopsy.shell.unwind import irq_stack
 
+    stacks = [(cpu, "IRQ", irq_stack(program, cpu)) for cpu in cpus]
     for cpu in cpus:
-        stacks = [("IRQ", irq_stack(program, cpu))]
         stacks += [
-            (kind, (low, high)) for low, high, kind in special_stacks(program, only=cpu)
-            if kind != "IRQ"
-        ]  # fmt: skip
-        for kind, bounds in stacks:
-            yield f"CPU {cpu} {kind}{'' if kind == 'IRQ' else ' EXCEPTION'} STACK:"
-            if bounds is None or bounds[0] == bounds[1]:
-                yield "(no stack)"
-                continue
-            try:
-                raw = program.read(bounds[0], bounds[1] - bounds[0])
-            except READ_ERRORS:
-                yield "(not in the dump)"
-                continue
-            found = False
-            for registers in search(session, bounds[0], raw):
-                found = True
-                mode = "USER" if registers.user else "KERNEL"
-                yield f"  {mode}-MODE EXCEPTION FRAME AT: {registers.address:x}"
-                yield from exception(session, registers, Style())
-            if not found:
-                yield "(none found)"
-            yield ""
+            (cpu, f"{kind} EXCEPTION", (low, high))
+            for low, high, kind in special_stacks(program, only=cpu)
+            if kind != "IRQ" and high > low and _there(program, low)
+        ]
+    for cpu, name, bounds in stacks:
+        yield f"CPU {cpu} {name} STACK:"
+        yield from _special(session, bounds)
+        yield ""
+
+
+def _there(program: Program, address: int) -> bool:
+    """Whether a stack is mapped: those for SEV guests are so only in them."""
+    try:
+        program.read(address, 8)
+    except READ_ERRORS:
+        return False
+    return True
+
+
+def _special(session: Session, bounds: tuple[int, int] | None) -> Iterator[str]:
+    if bounds is None:
+        yield "(no stack)"
+        return
+    try:
+        raw = session.program.read(bounds[0], bounds[1] - bounds[0])
+    except READ_ERRORS:
+        yield "(not in the dump)"
+        return
+    found = False
+    for registers in search(session, bounds[0], raw):
+        found = True
+        mode = "USER" if registers.user else "KERNEL"
+        yield ""
+        yield f"  {mode}-MODE EXCEPTION FRAME AT: {registers.address:x}"
+        yield from exception(session, registers, Style())
+    if not found:
+        yield "(none found)"
 
 
 def _need_x86(program: Program) -> None:

@@ -9,6 +9,7 @@ handler on, its interrupted context after an exception frame.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.errors import CommandError
 
+CLONE = re.compile(r"\.(?:isra|part|constprop)\.\d+")
+"""What gcc appends to functions that it changed; crash shows their names in the source."""
 MAX_FRAMES = 256
 PT_REGS = [
     "r15",
@@ -108,7 +111,8 @@ class Unwinder:
             except LookupError:
                 known = ("", 0, "")
             else:
-                known = (symbol.name, pc - symbol.address, self._module(inside))
+                name = CLONE.sub("", symbol.name)
+                known = (name, pc - symbol.address, self._module(inside))
             self._names[key] = known
         return known
 
@@ -128,7 +132,7 @@ class Unwinder:
             trace = self.program.stack_trace(task)
         except READ_ERRORS as error:
             raise CommandError(f"cannot be unwound: {error}") from error
-        steps = list(self._steps(trace))
+        steps = list(self._steps(trace, running=cpu is not None))
         if cpu is not None and self.x86 and steps:
             steps = self._from_nmi(steps, cpu) or self._from_kexec(steps, task) or steps
         return steps
@@ -143,7 +147,8 @@ class Unwinder:
             raise CommandError(f"cannot be unwound: {error}") from error
         return steps
 
-    def _steps(self, trace: object) -> Iterator[Step]:
+    def _steps(self, trace: object, *, running: bool = True) -> Iterator[Step]:
+        """The steps of drgn's trace; a sleeping task's first frame was called from, as others."""
         frames = [frame for frame in trace if not frame.is_inline]  # type: ignore[attr-defined]
         held: Step | None = None
         for at, frame in enumerate(frames[:MAX_FRAMES]):
@@ -154,7 +159,7 @@ class Unwinder:
             if at and not pc >> 63:
                 # The boundary to user space: what follows is not the kernel's.
                 break
-            interrupted = at == 0 or frame.interrupted
+            interrupted = (running or at > 0) and (at == 0 or frame.interrupted)
             name, offset, module = self.name(pc, interrupted=interrupted)
             registers = self._pushed(frames, at, sp) if self.x86 else None
             held = Step(

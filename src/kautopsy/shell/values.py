@@ -101,9 +101,12 @@ class Values:
 
     def _array(self, value: Object, type_: Type, depth: int) -> str:
         length = type_.length or 0
-        if length == 0:
-            return value_address(value)
         inner = unaliased(type_.type)
+        if length == 0:
+            if is_character(inner) and value.address_ is not None and not depth:
+                # A variable whose declaration leaves the length open (linux_banner).
+                return quoted(self._program.read_c_string(value.address_, max_size=4096))
+            return value_address(value)
         if is_character(inner):
             return quoted(_raw(value, length), cut=length > _ELEMENTS)
         count = min(length, _ELEMENTS)

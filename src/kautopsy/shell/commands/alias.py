@@ -6,7 +6,7 @@ import argparse
 
 from kautopsy.shell.errors import CommandError
 from kautopsy.shell.registry import Lines, command, commands
-from kautopsy.shell.session import Session
+from kautopsy.shell.session import BUILTIN_ALIASES, Session
 from kautopsy.shell.table import columns
 
 
@@ -39,6 +39,8 @@ def alias(session: Session, arguments: argparse.Namespace) -> Lines:
 
 def _listed(session: Session, only: str) -> Lines:
     rows = [
-        ("user", key, value) for key, value in sorted(session.aliases.items()) if only in ("", key)
+        ("builtin" if BUILTIN_ALIASES.get(key) == value else "user", key, value)
+        for key, value in session.aliases.items()
+        if only in ("", key)
     ]
     yield from columns(("ORIGIN", "ALIAS", "COMMAND"), rows)

@@ -6,11 +6,16 @@ import argparse
 import re
 from collections.abc import Iterator
 
+from drgn import Object
+
+from kautopsy.kernel.reading import READ_ERRORS, text
 from kautopsy.shell.delegate import delegate
 from kautopsy.shell.devicedumps import DeviceDump, device_dumps
 from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.registry import Lines, argument, command, flag
 from kautopsy.shell.session import Session
+
+_MOST_DEEP = 64
 
 
 @command(
@@ -37,7 +42,42 @@ def dev(session: Session, arguments: argparse.Namespace) -> Lines:
         return _dump(session, arguments.dump, arguments.file)
     if arguments.file:
         raise BadArgumentsError("a file goes with -v", thing=arguments.file)
-    return delegate(session, "dev", arguments.text)
+    if arguments.ports:
+        return _resources(session)
+    lines = delegate(session, "dev", arguments.text)
+    if arguments.disks or arguments.busy:
+        # As crash: RAM disks and loop devices have no hardware that could hang.
+        return (line for line in lines if not re.search(r"\s(?:loop|ram)\d+\s", line))
+    return lines
+
+
+def _resources(session: Session) -> Iterator[str]:
+    """I/O ports, then I/O memory: the trees of struct resource, parents before children."""
+    session.need_types("dev -i")
+    for name, digits in (("ioport_resource", 4), ("iomem_resource", 8)):
+        try:
+            root = session.program[name].address_of_()
+        except LookupError:
+            root = Object(
+                session.program, "struct resource *", session.program.symbol(name).address
+            )
+        yield "    RESOURCE        RANGE    NAME"
+        yield from _resource(root, digits, 0)
+        yield ""
+
+
+def _resource(resource: Object, digits: int, depth: int) -> Iterator[str]:
+    while resource and depth < _MOST_DEEP:
+        try:
+            name = text(resource.name.string_())
+        except READ_ERRORS:
+            name = "(unreadable)"
+        low, high = int(resource.start), int(resource.end)
+        yield f"{resource.value_():016x}  {low:0{digits}x}-{high:0{digits}x}  {name}"
+        yield from _resource(resource.child.read_(), digits, depth + 1)
+        if depth == 0:
+            return
+        resource = resource.sibling.read_()
 
 
 def _found(session: Session) -> list[DeviceDump]:

@@ -197,8 +197,50 @@ def instructions(
             at += 1
             continue
         address, size, mnemonic, operands = chunk
+        if engine.arch == capstone.CS_ARCH_X86:
+            mnemonic, operands = as_gdb(mnemonic, operands)
         yield Instruction(address, f"{mnemonic:<6} {operands}".rstrip(), size)
         at += size
+
+
+# What a register says by its name, gdb does not say again by a suffix.
+_SUFFIXED = frozenset(
+    {
+        "mov", "add", "sub", "adc", "sbb", "xor", "and", "or", "cmp", "test", "lea", "push",
+        "pop", "inc", "dec", "neg", "not", "shl", "shr", "sar", "sal", "rol", "ror", "xchg",
+        "imul", "mul", "div", "idiv", "bt", "bts", "btr", "btc", "cmpxchg", "xadd", "bswap",
+        "bsf", "bsr",
+    }
+)  # fmt: skip
+
+
+_PLAIN = {
+    "callq": "call", "retq": "ret", "jmpq": "jmp", "pushq": "push", "popq": "pop",
+    "leaveq": "leave", "iretq": "iretq", "movabsq": "movabs", "pushfq": "pushf", "popfq": "popf",
+}  # fmt: skip
+
+
+def as_gdb(mnemonic: str, operands: str) -> tuple[str, str]:
+    """capstone's AT&T syntax as gdb spaces and abbreviates it."""
+    operands = operands.replace(", ", ",")
+    operands = re.sub(r"\((%\w+),(%\w+)\)", r"(\1,\2,1)", operands)
+    if mnemonic.startswith("nop"):
+        operands = re.sub(r"^\((%\w+),(%\w+),1\)", r"0x0(\1,\2,1)", operands)
+    prefix, _, name = mnemonic.rpartition(" ")
+    # 64 bits are what these work on anyway (binutils since 2.35).
+    name = _PLAIN.get(name, name)
+    register = re.search(r"(?:^|,)%\w+(?:$|,)", re.sub(r"\([^)]*\)", "", operands))
+    if register and name[-1:] in "bwlq" and name[:-1] in _SUFFIXED:
+        name = name[:-1]
+    operands = re.sub(r"(?<=\$)(-?)(\d+)\b(?!x)", _hexadecimal, operands)
+    operands = re.sub(r"(?<![\w%])(-?)(\d+)(?=\()", _hexadecimal, operands)
+    # The encoding of (%rbp) and (%r13) has a displacement, which gdb shows.
+    operands = re.sub(r"(?<![\w)])\((?=%(?:rbp|r13)[,)])", "0x0(", operands)
+    return f"{prefix} {name}".strip(), operands
+
+
+def _hexadecimal(found: re.Match[str]) -> str:
+    return f"{found[1]}{int(found[2]):#x}"
 
 
 def _engine(program: Program) -> capstone.Cs:
@@ -243,8 +285,20 @@ def _line(session: Session, one: Instruction, radix: int, show_bytes: bool, mark
     if show_bytes:
         raw = " ".join(f"{byte:02x}" for byte in session.program.read(one.address, one.size))
         raw = f"{raw:<24}"
+    if _is_fentry(session.program, one):
+        text += " [FTRACE NOP]"
     mark = "=> " if marked else ""
     return f"{mark}{one.address:#x}{where}:\t{raw}{text}"
+
+
+def _is_fentry(program: Program, one: Instruction) -> bool:
+    """The five bytes at a function's start that ftrace patches (``nopl 0x0(%rax,%rax,1)``)."""
+    if one.size != 5 or not one.text.startswith("nopl"):
+        return False
+    try:
+        return bool(program.symbol(one.address).address == one.address)
+    except LookupError:
+        return False
 
 
 def label(program: Program, address: int, radix: int) -> str:

@@ -6,14 +6,24 @@ import argparse
 import re
 from collections.abc import Iterable, Iterator
 
+from drgn import Object, sizeof
+
+from kautopsy.kernel.tasks import stack_size
+from kautopsy.shell.commands.set import shown_context
+from kautopsy.shell.commands.sym import symbol_lines
+from kautopsy.shell.context import all_tasks
 from kautopsy.shell.delegate import delegate
 from kautopsy.shell.errors import CommandError
+from kautopsy.shell.expression import address_of
 from kautopsy.shell.registry import Lines, command
 from kautopsy.shell.session import Session
-from kautopsy.shell.slabs import every_object, rooted
+from kautopsy.shell.slabs import cache_table, every_object, rooted
 
 # drgn: order, size, migrate type, list, and but for -F blocks and pages.
 _FREE_LIST = re.compile(r"\s*(\d+)\s+(\d+k)\s+[A-Z_]+\s+([0-9a-f]{8,16})(?:\s+(\d+)\s+(\d+))?$")
+
+
+_USAGE_HEAD = "                 PAGES        TOTAL      PERCENTAGE"
 
 
 @command(
@@ -42,12 +52,55 @@ def kmem(session: Session, arguments: argparse.Namespace) -> Lines:
         return every_object(session, words[0][2:].lstrip("="), words[1:], ignored)
     if words[0] == "-r":
         return rooted(session, words[1:], ignored)
+    if words[0] == "-s":
+        return cache_table(session, words[1:], ignored)
+    if words[0] in ("-p", "-m") or not words[0].startswith("-") or words[0] == "-P":
+        return _address(session, words)
     lines = delegate(session, "kmem", arguments.text)
     if words[0] == "-i" or words[0].startswith("-i="):
         return _usage(session, delegate(session, "kmem", "-i"))
     if words[0] in ("-f", "-F"):
         return _free(lines)
     return lines
+
+
+def _address(session: Session, words: list[str]) -> Iterator[str]:
+    """What an address is; a physical one stands for the page that it lies in."""
+    from drgn.helpers.linux.mm import pfn_to_page, phys_to_virt
+
+    program = session.program
+    words = [word for word in words if word != "-P"]
+    if len(words) == (0, 2)[words[0] == "-m"] or words == ["-p"]:
+        yield from delegate(session, "kmem", " ".join(words))
+        return
+    address = address_of(program, words[-1])
+    rest = words[:-1]
+    if not address >> 47:
+        if rest:
+            address = int(pfn_to_page(program, address >> 12))
+        else:
+            address = int(phys_to_virt(program, address))
+    for line in delegate(session, "kmem", " ".join([*rest, f"{address:x}"])):
+        symbol = re.match(r"([0-9a-f]{16}) \(\?\) (\S+)$", line)
+        state = re.match(r"  STATE: ", line)
+        if symbol is not None:
+            yield from symbol_lines(session, symbol[1])
+        elif state is not None:
+            yield list(shown_context(session, _task(session, address)))[-1]
+        else:
+            yield line
+
+
+def _task(session: Session, address: int) -> Object:
+    """The task whose task_struct or stack an address lies in."""
+    size = stack_size(session.program)
+    for task in all_tasks(session.program):
+        start = task.value_()
+        if start <= address < start + sizeof(task.type_.type):
+            return task
+        if int(task.stack) <= address < int(task.stack) + size:
+            return task
+    return session.context
 
 
 def _option(words: list[str], name: str) -> tuple[str, ...]:
@@ -69,7 +122,7 @@ def _usage(session: Session, lines: Iterable[str]) -> Iterator[str]:
             r"\s*([A-Z][A-Z ]*?)\s+(\d+)\s+([\d.]+\s?[KMGT]?B?)\s+(?:----|\d+% of ([A-Z ]+))$", line
         )
         if found is None:
-            yield line
+            yield _USAGE_HEAD if "PERCENTAGE" in line else line
             continue
         name, pages, of = found[1], int(found[2]), found[4]
         total[name] = pages

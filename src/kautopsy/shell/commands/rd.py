@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterator
 
+from drgn.helpers.linux.mm import phys_to_virt
+
+from kautopsy.shell.delegate import delegate
 from kautopsy.shell.errors import CommandError
 from kautopsy.shell.expression import address_of
 from kautopsy.shell.registry import Lines, command
@@ -32,9 +36,32 @@ def rd(session: Session, arguments: argparse.Namespace) -> Lines | None:
             raise CommandError("not a symbol or address", thing=found) from None
     if re.search(r"(?<!\S)-[a-zA-Z]*f", text):
         return _file(session, text)
-    from kautopsy.shell.delegate import delegate
-
+    if re.search(r"(?<!\S)-[a-zA-Z]*p", text):
+        return _physical(session, text)
     return delegate(session, "rd", text)
+
+
+def _physical(session: Session, text: str) -> Iterator[str]:
+    """``-p``: read through the direct map, since drgn 0.3's own asks for virtual addresses."""
+    words = re.sub(r"(?<!\S)-p(?!\S)", "", text).split()
+    base = int(phys_to_virt(session.program, 0))
+    moved = [
+        f"{int(word, 16) + base:x}"
+        if re.fullmatch(r"(0x)?[0-9a-fA-F]+", word) and not _is_count(words, at)
+        else word
+        for at, word in enumerate(words)
+    ]
+    for line in delegate(session, "rd", " ".join(moved)):
+        found = re.match(r"([0-9a-f]+)(:.*)", line)
+        yield f"{int(found[1], 16) - base:>16x}{found[2]}" if found else line
+
+
+def _is_count(words: list[str], at: int) -> bool:
+    """Whether a number is no address: it follows one, or -o."""
+    if at and words[at - 1] in ("-o",):
+        return True
+    numbers = [i for i, word in enumerate(words) if re.fullmatch(r"(0x)?[0-9a-fA-F]+", word)]
+    return at != numbers[0] and words[at - 1] not in ("-e",)
 
 
 def _file(session: Session, text: str) -> Lines:

@@ -64,6 +64,13 @@ def sym(session: Session, arguments: argparse.Namespace) -> Lines:
             yield from _beside(session, found[-1][0], 1, kinds)
 
 
+def symbol_lines(session: Session, word: str) -> Iterator[str]:
+    """The lines of ``sym word``."""
+    kinds = Letters(session.program)
+    for symbol, offset in lookup(session.program, word):
+        yield _line(session, symbol, offset, kinds)
+
+
 def lookup(program: Program, word: str) -> list[tuple[Symbol, int]]:
     """The symbols that ``word`` means: a name, ``name+offset``, or an address inside one.
 

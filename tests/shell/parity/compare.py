@@ -1,0 +1,96 @@
+"""Outputs as rows of fields, and which of them are equal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+Row = tuple[str, ...]
+_MOST_ROWS = 600
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row that is not the same; either side may be empty.
+
+    :param fields: how many fields of the longer side have no equal
+    """
+
+    crash: Row
+    own: Row
+    fields: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One command on one dump.
+
+    :param fields: how many there are (of each row, the longer side's)
+    :param equal: how many of them are the same
+    """
+
+    fields: int
+    equal: int
+    differences: tuple[Difference, ...]
+
+
+def rows(text: str) -> list[Row]:
+    """Lines as fields; what is only layout is left out: blank lines, rulers, ``$1 =``."""
+    found: list[Row] = []
+    for line in text.splitlines():
+        line = re.sub(r"\$\d+ = ", "", line)
+        # ``CPU:0`` and ``CPU: 0``, ``[ 0]`` and ``[0]``, ``717.0 MB`` and ``717MB`` are one thing.
+        fields = tuple(line.replace("[ ", "[").split())
+        if fields and not _is_head(fields):
+            found.append(fields)
+    return found[:_MOST_ROWS]
+
+
+def _is_head(fields: Row) -> bool:
+    """The titles over a table: words in capitals, at least two."""
+    letters = [one for one in fields if re.search("[A-Za-z]", one)]
+    return len(letters) >= 2 and all(
+        re.fullmatch(r"[A-Z_/%()\-.:]+", one) for one in fields
+    ) and not any(one.endswith(":") for one in fields)  # fmt: skip
+
+
+def compare(crash: str, own: str) -> Comparison:
+    """Compare two outputs, rows in their order."""
+    left, right = rows(crash), rows(own)
+    fields = equal = 0
+    differences: list[Difference] = []
+    for tag, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        if tag == "equal":
+            count = sum(len(row) for row in left[a:b])
+            fields += count
+            equal += count
+            continue
+        for one, other in _paired(left[a:b], right[c:d]):
+            same = _same(one, other)
+            longer = max(len(one), len(other))
+            fields += longer
+            equal += same
+            if same < longer:
+                differences.append(Difference(one, other, longer - same))
+    return Comparison(fields, equal, tuple(differences))
+
+
+def _paired(left: Sequence[Row], right: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Rows that begin alike belong together, the others in their order."""
+    pairs: list[tuple[Row, Row]] = []
+    matcher = SequenceMatcher(
+        None, [row[0] for row in left], [row[0] for row in right], autojunk=False
+    )
+    for _tag, a, b, c, d in matcher.get_opcodes():
+        for at in range(max(b - a, d - c)):
+            one = left[a + at] if a + at < b else ()
+            other = right[c + at] if c + at < d else ()
+            pairs.append((one, other))
+    return pairs
+
+
+def _same(one: Row, other: Row) -> int:
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    return sum(block.size for block in matcher.get_matching_blocks())
