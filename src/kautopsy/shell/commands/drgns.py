@@ -10,7 +10,7 @@ import argparse
 from kautopsy.shell.registry import Lines, PerTask, command
 from kautopsy.shell.session import Session
 
-_COMPLETE = {
+COMPLETE = {
     "ascii": ("translate a hexadecimal string to ASCII", "value ...", PerTask.NO, False),
     "btop": ("bytes to page", "address ...", PerTask.NO, True),
     "eval": ("evaluate", "[-b][-l] (expression) | value", PerTask.NO, False),
@@ -32,5 +32,5 @@ def _declare(name: str, summary: str, usage: str, per_task: PerTask, table: bool
         return None
 
 
-for _name, (_summary, _usage, _per_task, _table) in _COMPLETE.items():
+for _name, (_summary, _usage, _per_task, _table) in COMPLETE.items():
     _declare(_name, _summary, _usage, _per_task, _table)
