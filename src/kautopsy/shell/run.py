@@ -193,6 +193,9 @@ def _where_to(session: Session, line: Line, output: TextIO, page: bool) -> Itera
         if output is sys.stdout:
             try:
                 yield child.stdin
+            except BrokenPipeError:
+                # It was left before its end: by choice, unless it never was.
+                pass
             finally:
                 with contextlib.suppress(BrokenPipeError):
                     child.stdin.close()

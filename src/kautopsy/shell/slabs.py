@@ -160,7 +160,7 @@ class _SlabPrinter:
         if slab is None or not slab:
             yield "  (empty)"
         else:
-            yield from self._slab(slab, on_cpu=self._chain(int(here.freelist)))
+            yield from self._slab(slab, on_cpu=self._chain(int(here.freelist)), cpu=cpu)
         partial = self._member(here, "partial")
         yield f"CPU {cpu} PARTIAL:"
         if partial is None or not partial:
@@ -263,8 +263,8 @@ class _SlabPrinter:
                 continue
         return None
 
-    def _slab(self, slab: Object, on_cpu: set[int] | None = None) -> Iterator[str]:
-        """One slab and its objects; ``on_cpu``: those that its CPU has on its own free list."""
+    def _slab(self, slab: Object, on_cpu: set[int] | None = None, cpu: int = 0) -> Iterator[str]:
+        """One slab and its objects; ``on_cpu``: those that ``cpu`` has on its own free list."""
         from drgn import cast
         from drgn.helpers.linux.mm import page_to_virt
 
@@ -287,7 +287,8 @@ class _SlabPrinter:
         start = memory + (int(self.cache.red_left_pad) if self._red() else 0)
         for at in range(total):
             address = start + at * self.size
-            yield f"   {address:x}" if address in free else f"  [{address:x}]"
+            note = f"  (cpu {cpu} cache)" if address in (on_cpu or ()) else ""
+            yield f"   {address:x}{note}" if address in free else f"  [{address:x}]"
 
     def _red(self) -> bool:
         return self._has("struct kmem_cache", "red_left_pad")

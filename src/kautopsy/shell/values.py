@@ -50,7 +50,7 @@ class Values:
             return "void"
         number = int(value.value_())
         # gdb shows a lone char as number and character.
-        if is_character(type_):
+        if is_character(type_) and self._radix != 16:
             return f"{self.number(number, size_of(type_))} {_character(number & 0xFF)}"
         return self.number(number, size_of(type_))
 

@@ -39,11 +39,12 @@ class Comparison:
 def rows(text: str) -> list[Row]:
     """Lines as fields; what is only layout is left out: blank lines, rulers, ``$1 =``."""
     found: list[Row] = []
-    for line in text.splitlines():
+    # gdb breaks the line before an array that is longer than it.
+    for line in re.sub(r"= \n +(?=\{)", "= ", text).splitlines():
         line = re.sub(r"\$\d+ = ", "", line)
         # ``CPU:0`` and ``CPU: 0``, ``[ 0]`` and ``[0]``, ``717.0 MB`` and ``717MB`` are one thing.
-        fields = tuple(line.replace("[ ", "[").split())
-        if fields and not _is_head(fields):
+        fields = tuple(re.sub(r"\[\s+", "[", line).split())
+        if fields and not _is_head(fields) and not re.fullmatch(r"-+", "".join(fields)):
             found.append(fields)
     return found[:_MOST_ROWS]
 

@@ -46,4 +46,33 @@ class Rule:
         return any(text and re.search(self.row, text) for text in texts)
 
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    Rule("^sys$", "^UPTIME:", Right.OWN, "crash 8.0.6 takes HZ for 1000 where the kernel has 250 "
+         "(its config says so): the guest was up for 7 seconds", ("6.12",)),
+    Rule("^mach$", "^HZ:", Right.OWN, "the kernel's CONFIG_HZ is 250", ("6.12",)),
+    Rule("^log -T", "", Right.OWN, "the same wrong uptime shifts the time of boot", ("6.12",)),
+    Rule("^timer", "", Right.OWN, "the clocks are read with the wrong HZ, and the bases since 6.9 "
+         "are LOCAL, GLOBAL, DEF (include/linux/timer.h)", ("6.12", "7.2")),
+    Rule("^(sys|mach)$", "^(MEMORY|MEMORY SIZE:?)", Right.BOTH, "crash counts what the memory map "
+         "spans, rounded; kautopsy what the kernel manages"),
+    Rule("^sys$", "^KERNEL:", Right.BOTH, "kautopsy needs no vmlinux and says where names are from"),
+    Rule("^kmem -v", "", Right.OWN, "since 6.9 the areas are kept in several vmap_nodes, of which "
+         "crash 8.0.6 reads one", ("6.12",)),
+    Rule("^bt -n idle", "", Right.OWN, "-n idle leaves the idle tasks' stacks out, as help bt has it; "
+         "crash prints them"),
+    Rule("^bt -E", "", Right.BOTH, "crash asks for exception stacks that this kernel does not map"),
+    Rule("^(bt -l|dis -l|sym|sys -c)", r"\.[ch]: \d+", Right.CRASH, "source lines take DWARF"),
+    Rule("^bt -[tTF]|^rd -[sS]", r"\.LC|kallsyms_", Right.BOTH, "an address outside every symbol: "
+         "the one before it differs between vmlinux and kallsyms"),
+    Rule("^dev$", "lo_fops", Right.OWN, "crash shows one disk of a driver, kautopsy all"),
+    Rule("^irq -s", "edge|fasteoi", Right.CRASH, "the flow handler's name is missing behind the "
+         "chip's"),
+    Rule("^kmem -i", "^COMMITTED", Right.OWN, "vm_committed_as is a percpu_counter: its CPUs' parts "
+         "belong to it"),
+    Rule("^sym -[mM]", "isra|part|constprop", Right.OWN, "crash cuts the suffix of a symbol's name"),
+    Rule("^kmem -f", "^[0-3] (DMA|Normal)", Right.BOTH, "START_MAPNR: crash counts from the first "
+         "page structure, kautopsy shows the page frame"),
+    Rule("^mount -[fi]|^mount proc", "", Right.OWN, "crash cannot since Linux 3.13 and 2.6.30"),
+    Rule("^whatis -m", "", Right.BOTH, "kautopsy also looks into unions within a structure"),
+    Rule("^mod -D", "", Right.BOTH, "nothing was loaded: kautopsy says so"),
+)  # fmt: skip

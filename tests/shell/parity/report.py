@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,15 @@ from kautopsy.lab.specimen import Specimen
 from kautopsy.shell.opening import open_session
 from kautopsy.shell.registry import commands
 
+_CANNOT = re.compile(
+    r"not supported or applicable|invalid (?:kernel|user) virtual address|^Usage:"
+    r"|command not found|gdb request failed|seek error|cannot resolve"
+    r"|does not exist in this kernel|invalid start argument|invalid structure|cannot determine"
+    r"|No such file|invalid task or pid|error trace:",
+    re.MULTILINE,
+)
+"""What crash says when it cannot answer: nothing to compare with."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -27,10 +37,13 @@ class Judged:
     explained: tuple[tuple[Difference, Rule], ...]
     unexplained: tuple[Difference, ...]
     died: bool
+    refused: bool = False
 
     @property
     def fields(self) -> int:
         """Fields that count: where crash is not wrong."""
+        if self.refused or self.died:
+            return 0
         return self.comparison.fields - sum(
             max(len(one.crash), len(one.own))
             for one, rule in self.explained
@@ -40,6 +53,8 @@ class Judged:
     @property
     def equal(self) -> int:
         """Those of them that are equal."""
+        if self.refused or self.died:
+            return 0
         lost = sum(
             max(len(one.crash), len(one.own)) - one.fields
             for one, rule in self.explained
@@ -116,7 +131,10 @@ def _judge(line: str, crash: str, own: str, series: str, died: bool) -> Judged:
             unexplained.append(one)
         else:
             explained.append((one, rule))
-    return Judged(line, comparison, tuple(explained), tuple(unexplained), died)
+    refused = bool(_CANNOT.search(crash))
+    if refused or died:
+        unexplained = []
+    return Judged(line, comparison, tuple(explained), tuple(unexplained), died, refused)
 
 
 _HEAD = """\
@@ -184,6 +202,8 @@ def _row(fields: tuple[str, ...]) -> str:
 def _cell(judged: Judged) -> str:
     if judged.died:
         return "crash died"
+    if judged.refused:
+        return "crash cannot"
     if not judged.fields:
         return "—"
     return f"{100 * judged.equal / judged.fields:.0f} %"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from drgn import Object
 from drgn.helpers.linux.fs import d_path, for_each_file
+from drgn.helpers.linux.net import SOCKET_I
 
 from kautopsy.kernel.reading import READ_ERRORS, text
 from kautopsy.shell.context import header, tasks_or_context
@@ -62,8 +63,7 @@ def _one(task: Object) -> Iterator[str]:
         yield "ROOT: (unreadable)    CWD: (unreadable)"
     rows: list[str] = []
     try:
-        for fd, file in for_each_file(task):
-            rows.append(_row(fd, file))
+        rows = [_row(fd, file) for fd, file in for_each_file(task) if file]
     except READ_ERRORS:
         rows.append("(the rest of the descriptors is not in the dump)")
     if not rows:
@@ -82,13 +82,22 @@ def _row(fd: int, file: Object) -> str:
         node = file.f_path.dentry.d_inode
         inode = int(node)
         kind = _TYPES.get(int(node.i_mode) & 0o170000, "UNKN")
-        # crash gives pipes and sockets no path: they have none.
-        path = "" if kind in ("SOCK",) else text(d_path(file.f_path))
+        # A socket has no path; its protocol says more.
+        path = _protocol(node) if kind == "SOCK" else text(d_path(file.f_path))
     except READ_ERRORS:
         path = path or "(unreadable)"
     if kind == "FIFO" and path.startswith("pipe:"):
         kind, path = "PIPE", ""
     return f"{fd:>3} {file.value_():016x} {dentry:016x} {inode:016x} {kind:<4} {path}".rstrip()
+
+
+def _protocol(inode: Object) -> str:
+    """``TCPv6``, ``UNIX-STREAM``: struct proto.name."""
+    try:
+        sock = SOCKET_I(inode).sk.read_()
+        return text(sock.member_("__sk_common").skc_prot.name.string_())
+    except READ_ERRORS:
+        return ""
 
 
 def _referring(lines: Iterable[str], reference: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ from kautopsy.shell.session import Session
 
 _NEVER = {"foreach", "exit", "q", "repeat", "py", "drgn"}
 _FILTERS = {"kernel", "user", "gleader", "active"}
-_OWN_HEADER = {"bt", "ps", "vm", "files", "task", "sig", "net", "vtop", "set"}
+_OWN_HEADER = {"bt", "ps", "vm", "files", "task", "sig", "net", "vtop"}
 
 
 @command(

@@ -61,7 +61,25 @@ def kmem(session: Session, arguments: argparse.Namespace) -> Lines:
         return _usage(session, delegate(session, "kmem", "-i"))
     if words[0] in ("-f", "-F"):
         return _free(lines)
-    return lines
+    return _shaped(lines)
+
+
+def _shaped(lines: Iterable[str]) -> Iterator[str]:
+    """drgn's tables in crash's form; what only names where other counters begin is left out."""
+    for line in lines:
+        if re.match(r"\s*NR_(?:ZONE_)?LRU_BASE\b", line):
+            continue
+        counter = re.match(r"(\s*NR_\w+)\s+(-?\d+)$", line)
+        flags = re.match(r"(PG_\w+\s+\d+  )([0-9a-f]+)$", line)
+        node = re.match(r"(\s*\d+\s+\d+\s+[0-9a-f]{16})\s+([0-9a-f]{16})$", line)
+        if counter is not None:
+            yield f"{counter[1]}: {counter[2]}"
+        elif flags is not None:
+            yield f"{flags[1]}{flags[2]:0>7}"
+        elif node is not None:
+            yield f"{node[1]}        ----        {node[2]}"
+        else:
+            yield line
 
 
 def _address(session: Session, words: list[str]) -> Iterator[str]:

@@ -162,14 +162,18 @@ def _row(
         if mm not in memory:
             memory[mm] = _memory(session, task)
         total, resident = memory[mm]
-    shown = int(task.thread.sp) if stack else address
+    place = f"{address:x}"
+    if stack:
+        # Of a task that runs nothing is saved.
+        place = f"{'--':^16}" if address in running else f"{int(task.thread.sp):x}"
     share = 100 * resident / pages if pages else 0.0
     try:
-        parent = str(int(task.real_parent.pid))
+        # The idle tasks are nobody's children, though init forked all but the first.
+        parent = str(int(task.real_parent.pid) if int(task.pid) else 0)
     except READ_ERRORS:
         parent = "?"
     return (
-        f"{mark} {int(task.pid):>7} {parent:>7} {task_cpu(task):>3}  {shown:x}  "
+        f"{mark} {int(task.pid):>7} {parent:>7} {task_cpu(task):>3}  {place}  "
         f"{state(task)} {share:>5.1f} {total * 4:>8} {resident * 4:>8}  {comm}"
     )
 
@@ -182,10 +186,11 @@ def _memory(session: Session, task: Object) -> tuple[int, int]:
 
 
 def _total_pages(session: Session) -> int:
-    from drgn.helpers.linux.mm import totalram_pages
+    """What %MEM is of: the page frames that the nodes span, as crash."""
+    from drgn.helpers.linux.mmzone import for_each_online_pgdat
 
     try:
-        return int(totalram_pages(session.program))
+        return sum(int(node.node_spanned_pages) for node in for_each_online_pgdat(session.program))
     except READ_ERRORS:
         return 0
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 from drgn import Object
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.sched import cpu_curr, task_cpu
 
 from kautopsy.kernel.reading import READ_ERRORS, text
@@ -81,7 +82,11 @@ def shown_context(session: Session, task: Object) -> Iterator[str]:
     """The block that ``set`` and ``sys`` show of a task."""
     yield f"    PID: {int(task.pid)}"
     yield f'COMMAND: "{text(task.comm.string_())}"'
-    yield f"   TASK: {task.value_():x}  [THREAD_INFO: {_thread_info(task):x}]"
+    idle = ""
+    every = list(for_each_possible_cpu(session.program))
+    if not int(task.pid) and len(every) > 1:
+        idle = f"  ({every.index(task_cpu(task)) + 1} of {len(every)})"
+    yield f"   TASK: {task.value_():x}{idle}  [THREAD_INFO: {_thread_info(task):x}]"
     yield f"    CPU: {task_cpu(task)}"
     letters = state(task)
     note = ""

@@ -62,9 +62,20 @@ def _header(session: Session) -> Iterator[str]:
                 value += "  [INCOMPLETE]"
             elif dump.dump_level:
                 value += "  [PARTIAL DUMP]"
+        elif key.strip() == "MACHINE" and (speed := _speed(session)):
+            value += f"  ({speed} Mhz)"
         elif key.strip() == "MEMORY":
             value = " " + _spaced(value.strip())
         yield f"{key}:{value}"
+
+
+def _speed(session: Session) -> int:
+    """``cpu_khz`` of x86 in MHz, 0 where there is none."""
+    try:
+        address = session.program.symbol("cpu_khz").address
+        return int(Object(session.program, "unsigned int", address=address)) // 1000
+    except READ_ERRORS:
+        return 0
 
 
 def _spaced(size: str) -> str:
