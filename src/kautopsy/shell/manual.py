@@ -5,7 +5,7 @@ from __future__ import annotations
 from kautopsy.shell.commands.drgns import COMPLETE
 from kautopsy.shell.registry import Command, commands
 
-_PARTLY = {"dev", "files", "ipcs", "kmem", "mod", "net", "rd", "runq", "sys", "tree", "vtop"}
+_PARTLY = {"dev", "files", "ipcs", "kmem", "mod", "net", "rd", "runq", "sig", "sys", "tree", "vtop"}
 _NOT_CRASH = {"py", "drgn"}
 
 _HEAD = """\

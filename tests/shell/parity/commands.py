@@ -74,7 +74,6 @@ foreach task -R comm,pid
 foreach user sig
 foreach user net -s
 foreach user vtop {text}
-fuser {file}
 gdb print init_task.pid
 gdb ptype struct list_head
 gdb whatis init_task
@@ -285,6 +284,7 @@ whatis -r 256-512 -m task_struct
 """.splitlines()
 
 ALONE = {
+    "fuser": "crash 8.0 takes more than ten minutes for one file on these dumps",
     "exit": "leaves the session: tests/shell/test_session.py",
     "q": "as exit",
     "help": "its own words",

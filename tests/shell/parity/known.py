@@ -55,10 +55,10 @@ RULES: tuple[Rule, ...] = (
          "are LOCAL, GLOBAL, DEF (include/linux/timer.h)", ("6.12", "7.2")),
     Rule("^(sys|mach)$", "^(MEMORY|MEMORY SIZE:?)", Right.BOTH, "crash counts what the memory map "
          "spans, rounded; kautopsy what the kernel manages"),
-    Rule("^sys$", "^KERNEL:", Right.BOTH, "kautopsy needs no vmlinux and says where names are from"),
+    Rule("^sys$", "^KERNEL:", Right.BOTH, "kautopsy needs no vmlinux"),
     Rule("^kmem -v", "", Right.OWN, "since 6.9 the areas are kept in several vmap_nodes, of which "
          "crash 8.0.6 reads one", ("6.12",)),
-    Rule("^bt -n idle", "", Right.OWN, "-n idle leaves the idle tasks' stacks out, as help bt has it; "
+    Rule("^bt -n idle", "", Right.OWN, "-n idle leaves idle tasks' stacks out, says help bt; "
          "crash prints them"),
     Rule("^bt -E", "", Right.BOTH, "crash asks for exception stacks that this kernel does not map"),
     Rule("^(bt -l|dis -l|sym|sys -c)", r"\.[ch]: \d+", Right.CRASH, "source lines take DWARF"),
@@ -67,9 +67,9 @@ RULES: tuple[Rule, ...] = (
     Rule("^dev$", "lo_fops", Right.OWN, "crash shows one disk of a driver, kautopsy all"),
     Rule("^irq -s", "edge|fasteoi", Right.CRASH, "the flow handler's name is missing behind the "
          "chip's"),
-    Rule("^kmem -i", "^COMMITTED", Right.OWN, "vm_committed_as is a percpu_counter: its CPUs' parts "
-         "belong to it"),
-    Rule("^sym -[mM]", "isra|part|constprop", Right.OWN, "crash cuts the suffix of a symbol's name"),
+    Rule("^kmem -i", "^COMMITTED", Right.OWN, "the CPUs' parts of a percpu_counter belong to it"),
+    Rule("^sym -[mM]", "isra|part|constprop", Right.OWN, "crash cuts the suffixes of names"),
+    Rule("^kmem -n", "memory\\d+", Right.OWN, "the blocks are ONLINE (memory_block.state)"),
     Rule("^kmem -f", "^[0-3] (DMA|Normal)", Right.BOTH, "START_MAPNR: crash counts from the first "
          "page structure, kautopsy shows the page frame"),
     Rule("^mount -[fi]|^mount proc", "", Right.OWN, "crash cannot since Linux 3.13 and 2.6.30"),

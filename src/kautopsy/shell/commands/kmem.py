@@ -67,7 +67,7 @@ def kmem(session: Session, arguments: argparse.Namespace) -> Lines:
 def _shaped(lines: Iterable[str]) -> Iterator[str]:
     """drgn's tables in crash's form; what only names where other counters begin is left out."""
     for line in lines:
-        if re.match(r"\s*NR_(?:ZONE_)?LRU_BASE\b", line):
+        if re.match(r"\s*(?:NR_(?:ZONE_)?LRU|WORKINGSET_[A-Z]+)_BASE\b", line):
             continue
         counter = re.match(r"(\s*NR_\w+)\s+(-?\d+)$", line)
         flags = re.match(r"(PG_\w+\s+\d+  )([0-9a-f]+)$", line)

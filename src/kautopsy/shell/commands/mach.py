@@ -188,7 +188,8 @@ def _stacks(session: Session) -> Iterator[str]:
     kinds: dict[str, list[tuple[int, int, int]]] = {}
     for cpu in every:
         for low, high, kind in special_stacks(program, only=cpu):
-            if kind != "IRQ" and high > low:
+            # VC2 is where VC falls back to, in SEV guests only.
+            if kind not in ("IRQ", "VC2") and high > low:
                 kinds.setdefault(kind, []).append((cpu, low, high))
     for kind, stacks in kinds.items():
         name = kind.lstrip("#")

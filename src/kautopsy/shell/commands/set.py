@@ -18,8 +18,8 @@ from kautopsy.shell.session import Session
 
 _STATES = {
     "RU": "TASK_RUNNING", "IN": "TASK_INTERRUPTIBLE", "UN": "TASK_UNINTERRUPTIBLE",
-    "ID": "TASK_IDLE", "ZO": "EXIT_ZOMBIE", "DE": "EXIT_DEAD", "ST": "TASK_STOPPED",
-    "TR": "TASK_TRACING_STOPPED", "PA": "TASK_PARKED",
+    "ID": "TASK_UNINTERRUPTIBLE|TASK_NOLOAD", "ZO": "EXIT_ZOMBIE", "DE": "EXIT_DEAD",
+    "ST": "TASK_STOPPED", "TR": "TASK_TRACING_STOPPED", "PA": "TASK_PARKED",
 }  # fmt: skip
 _RADICES = {"10": 10, "dec": 10, "decimal": 10, "ten": 10,
             "16": 16, "hex": 16, "hexadecimal": 16, "sixteen": 16}  # fmt: skip
@@ -85,7 +85,7 @@ def shown_context(session: Session, task: Object) -> Iterator[str]:
     idle = ""
     every = list(for_each_possible_cpu(session.program))
     if not int(task.pid) and len(every) > 1:
-        idle = f"  ({every.index(task_cpu(task)) + 1} of {len(every)})"
+        idle = f"  (1 of {len(every)})"
     yield f"   TASK: {task.value_():x}{idle}  [THREAD_INFO: {_thread_info(task):x}]"
     yield f"    CPU: {task_cpu(task)}"
     letters = state(task)

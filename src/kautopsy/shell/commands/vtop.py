@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from drgn import Architecture, Object
-from drgn.helpers.linux.mm import phys_to_virt, virt_to_phys
+from drgn.helpers.linux.mm import pfn_to_page, phys_to_virt, virt_to_phys
 
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.shell.context import header, pid_or_task
@@ -91,8 +91,9 @@ def _one(session: Session, task: Object, address: int, *, user: bool) -> Iterato
     if physical is not None:
         yield ""
         try:
-            yield from delegate(session, "kmem", f"-p {physical & ~0xFFF:x}")
-        except CommandError:
+            page = int(pfn_to_page(session.program, physical >> 12))
+            yield from delegate(session, "kmem", f"-p {page:x}")
+        except (CommandError, *READ_ERRORS):
             yield "(its struct page is not in the dump)"
 
 
