@@ -32,7 +32,11 @@ lock: venv
 	    --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 bench: venv
-	@for script in $(filter-out bench/verdicts.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
+	@for script in $(filter-out bench/verdicts.py bench/fleet.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
 
 bench-verdicts: venv
 	@$(RUN)/python bench/verdicts.py
+
+# Needs PostgreSQL for half of its figures; takes about ten minutes.
+bench-fleet: venv
+	@$(RUN)/python bench/fleet.py

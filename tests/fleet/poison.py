@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
 from kautopsy.fleet import schema
 from kautopsy.fleet.database import Database
+from kautopsy.fleet.engine.analyse import Result
+from kautopsy.fleet.engine.jobs import Job
 from kautopsy.fleet.engine.run import Coordinator
 from kautopsy.fleet.files import DataFolder
 from kautopsy.fleet.intake.ingest import Ingest
@@ -33,18 +37,20 @@ def dumps(folder: Path, count: int, what: str = "ok", poison: dict[int, str] | N
     return folder
 
 
-def analyse(
+def coordinator(
     database: Database,
-    folder: Path,
     *,
     data: Path,
     scheduler: str = "",
     workers: int = 2,
     time_limit: float = 8.0,
     lease: float = 60.0,
+    on_seconds: Callable[[float], None] | None = None,
 ) -> Coordinator:
-    """Take in the dumps and analyse them: the coordinator, when it is done."""
-    Ingest(database, host="web01").paths([folder])
+    """The engine, with the child that does what a dump's name says.
+
+    :param on_seconds: called with how long each dump's child lived
+    """
     settings = Settings(
         scheduler=scheduler,
         workers=workers,
@@ -52,9 +58,18 @@ def analyse(
         memory_limit=1 << 30,
         lease=lease,
     )
-    coordinator = Coordinator(database, DataFolder(data), settings, command=CHILD)
-    coordinator.run()
-    return coordinator
+
+    def done(job: Job, answer: Result) -> None:
+        if on_seconds is not None:
+            on_seconds(answer.seconds)
+
+    return Coordinator(database, DataFolder(data), settings, command=CHILD, on_done=done)
+
+
+def analyse(database: Database, folder: Path, *, data: Path, **how: Any) -> None:
+    """Take in the dumps of a folder, and analyse them."""
+    Ingest(database, host="web01").paths([folder])
+    coordinator(database, data=data, **how).run()
 
 
 def outcomes(database: Database) -> dict[str, str]:

@@ -370,4 +370,4 @@ def test_reports_without_a_stamp_count_by_their_place(store: Database) -> None:
     with store.write() as connection:
         assert record(connection, three).new == 3
         assert record(connection, three).new == 0
-        assert event.event_key(three[0], "x") != event.event_key(three[1], "x")
+        assert event.event_key(three[0]) != event.event_key(three[1])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from kautopsy.cli._output import Progress, add_json, print_json
 from kautopsy.cli._store import add_engine, add_store, open_store, settings_of
-from kautopsy.model.errors import ExitCode
+from kautopsy.model.errors import ExitCode, UnreadableError
 
 if TYPE_CHECKING:
     from kautopsy.fleet.nouns import Ingested
@@ -38,6 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.fleet.intake.ingest import Ingest
     from kautopsy.fleet.upkeep import analyse_waiting, ingested, refresh
 
+    for path in arguments.paths:
+        if not path.exists():
+            raise UnreadableError("no such file", thing=str(path), slug="no-such-file")
     clean_up_on_sigterm()
     database, data = open_store(settings)
     with database:

@@ -57,6 +57,11 @@ def _print(status: FleetStatus, ranked: tuple[GroupRow, ...]) -> None:
         print(f"{name:9} {_line(counts)}")
     for job in status.failed:
         print(one_line(f"{job.outcome}: {job.host or '?'} {job.name}: {job.detail}"))
+    if status.outdated:
+        print(
+            f"{status.outdated} crashes are grouped by an older recipe: "
+            "kautopsy fleet reanalyse --groups-only brings them up to date"
+        )
     if ranked:
         print("\n harm deaths crashes hosts  group")
     for group in ranked:

@@ -8,6 +8,7 @@ batches, the engine a row a dump.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +23,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from kautopsy.model.base import from_json
 from kautopsy.model.errors import UnreadableError, UsageError
 
-_BUSY_SECONDS = 60
+_BUSY_SECONDS = 120
+_CONNECTIONS = 16
+_POOL_SECONDS = 120
 # Any number that nobody else uses in this database: "kaut".
 _WRITER_LOCK = 0x6B617574
 
@@ -37,6 +40,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # Threads of this process wait here, and not with a connection each at the database's door.
+        self._writer = threading.Lock()
         self.url = engine.url.render_as_string(hide_password=True)
 
     @classmethod
@@ -107,7 +112,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction: committed at the end, undone on an exception; nobody else writes."""
-        with self._engine.connect() as connection:
+        with self._writer, self._engine.connect() as connection:
             connection = connection.execution_options(kautopsy_writes=True)
             if not self.is_sqlite:
                 connection.execute(
@@ -139,10 +144,17 @@ def _engine(url: str) -> Engine:
                 slug="bad-database",
             )
         if backend == "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+            engine = create_engine(
+                parsed,
+                connect_args={"timeout": _BUSY_SECONDS},
+                pool_size=_CONNECTIONS,
+                pool_timeout=_POOL_SECONDS,
+            )
             _set_up_sqlite(engine)
             return engine
-        return create_engine(parsed, pool_pre_ping=True)
+        return create_engine(
+            parsed, pool_pre_ping=True, pool_size=_CONNECTIONS, pool_timeout=_POOL_SECONDS
+        )
     except (ArgumentError, NoSuchModuleError) as error:
         raise UsageError(
             "is no address of a database",
@@ -160,7 +172,7 @@ def _set_up_sqlite(engine: Engine) -> None:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.execute("PRAGMA cache_size=-16384")
         cursor.close()
 
     @event.listens_for(engine, "begin")

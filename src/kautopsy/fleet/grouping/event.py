@@ -1,8 +1,9 @@
 """What names a crash, whatever file tells of it: a log read twice must not count twice.
 
-A kernel stamps its reports with the time since boot, in microseconds: host, stamp and fingerprint
-are the event, whether the text came by netconsole, by the serial line or out of the dump. Without a
-stamp it is what the text says and its place among reports that say the same.
+A kernel stamps its reports with the time since boot, in microseconds: host, stamp and kind are the
+event, whether the text came by netconsole, by the serial line or out of the dump. Without a stamp
+it is what the text says and its place among reports that say the same. The fingerprint is not part
+of it: its recipe changes, and what was taken in before an upgrade must be known after it.
 """
 
 from __future__ import annotations
@@ -20,13 +21,10 @@ def exact_key(crash: Crash) -> str:
     return own.exact if own is not None and own.version == VERSION else fingerprint(crash).exact
 
 
-def event_key(sighting: Sighting, exact: str) -> str:
-    """The name of the event: 40 hex digits.
-
-    :param exact: of :func:`exact_key`
-    """
+def event_key(sighting: Sighting) -> str:
+    """The name of the event: 40 hex digits."""
     crash = sighting.crash
-    parts = [sighting.host, exact]
+    parts = [sighting.host, crash.kind.value]
     if crash.uptime_seconds is not None:
         parts.append(f"up {crash.uptime_seconds:.6f}")
     elif crash.wall_time:

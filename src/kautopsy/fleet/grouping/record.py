@@ -68,7 +68,7 @@ def _only_new(connection: Connection, sightings: Sequence[Sighting]) -> list[_Ne
     found: dict[str, _New] = {}
     for one in sightings:
         exact = exact_key(one.crash)
-        event = event_key(one, exact)
+        event = event_key(one)
         if event in found:
             continue
         raw = json.dumps(attributes(one))

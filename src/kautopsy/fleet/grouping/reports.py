@@ -36,7 +36,7 @@ def record_report(
     new = crash_id is None
     if crash_id is None:
         record(connection, [sighting], now=now)
-        event = event_key(sighting, exact)
+        event = event_key(sighting)
         crash_id = ids(connection, schema.crash, "event", [event])[event]
     else:
         _improve(connection, crash_id, sighting, exact, now)
@@ -57,7 +57,7 @@ def told_before(connection: Connection, sighting: Sighting, exact: str) -> int |
         )
         if same_dump is not None:
             return int(same_dump)
-    event = event_key(sighting, exact)
+    event = event_key(sighting)
     same_event = connection.scalar(select(crash.c.id).where(crash.c.event == event))
     if same_event is not None or not sighting.host:
         return same_event

@@ -33,7 +33,11 @@ class Count(Noun, frozen=True, kw_only=True):
 
 
 class FleetStatus(Noun, frozen=True, kw_only=True):
-    """``kautopsy fleet status --json``: what there is, what is being done, what failed."""
+    """``kautopsy fleet status --json``: what there is, what is being done, what failed.
+
+    :param outdated: crashes whose key is of an older recipe: new ones do not join their groups
+        until ``fleet reanalyse``
+    """
 
     schema: Literal["kautopsy.fleet-status/1"] = "kautopsy.fleet-status/1"
     database: str
@@ -48,6 +52,7 @@ class FleetStatus(Noun, frozen=True, kw_only=True):
     failed: tuple[JobRow, ...]
     stored_bytes: int
     silent: int
+    outdated: int
 
 
 class Account(Noun, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select
 
+from kautopsy.fingerprint import VERSION
 from kautopsy.fleet import schema
 from kautopsy.fleet.database import as_struct
 from kautopsy.fleet.nouns import Count, Ending, FleetStatus, JobRow, Outcome
@@ -57,7 +58,10 @@ def status(connection: Connection, *, database: str, revision: str) -> FleetStat
     deaths = select(func.count()).select_from(schema.crash).where(crash.fatal)
     silent = select(func.count()).where(schema.boot.c.ending == Ending.SILENT.value)
     stored = select(func.sum(source.size)).where(source.path != "", ~source.path.startswith("/"))
-    group = schema.group.c
+    group, signature = schema.group.c, schema.signature.c
+    outdated = select(func.sum(signature.crashes)).where(
+        signature.scheme == "exact", signature.version < VERSION
+    )
     return FleetStatus(
         database=database,
         revision=revision,
@@ -71,6 +75,7 @@ def status(connection: Connection, *, database: str, revision: str) -> FleetStat
         failed=jobs(connection, failed=True, limit=20),
         stored_bytes=int(connection.scalar(stored) or 0),
         silent=connection.scalar(silent) or 0,
+        outdated=int(connection.scalar(outdated) or 0),
     )
 
 
