@@ -31,6 +31,12 @@ _MONTH = r"[^\W\d_]{3,5}\.?"  # of any locale: `fév`
 _CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
 _HOST = r"[\w.:@-]{1,253}"
 
+# Vendors' kernels say on which CPU and as which task: Samsung's, MediaTek's, Motorola's.
+_VENDOR = (
+    r" {0,2}\[\d: {0,20}[^\]\n]{1,24}: *\d{1,7}\](?: |$)"
+    r"| ?\(\d\)\[\d{1,7}:[^\]\n]{1,24}\]|c\d +\d{1,7} "
+)
+
 FORMS: tuple[Form, ...] = tuple(
     Form(name, re.compile(pattern))
     for name, pattern in (
@@ -75,13 +81,20 @@ FORMS: tuple[Form, ...] = tuple(
             r"\d{1,4},\d+,(?P<micros>\d{1,16}),[-+c](?:,caller=(?P<caller>[TC]\d+))?[^;\n]{0,100};",
         ),
         ("level", r"<[0-9a-f]{1,3}>(?=[\[ \tA-Za-z\d(<-]|$)"),
-        ("printk time", r"\[ {0,12}(?P<time>\d{1,10}\.\d{3,9})(?:,\d+)?\](?:@\d+)?"),
+        (
+            "printk time",
+            # behind it, in the brackets, `dmesg --show-delta`'s
+            r"\[ {0,12}(?P<time>\d{1,10}\.\d{3,9})(?:,\d+)?(?: <[ \d.]{1,16}>)?\](?:@\d+)?",
+        ),
+        # dmesg -H: when a minute begins, and what passed since the line before
+        ("dmesg -H", rf"\[(?:{_MONTH}\d{{1,2}} \d\d:\d\d| {{0,6}}\+\d{{1,6}}\.\d{{6}})\]"),
         (
             "dmesg -T",
             rf"\[(?P<stamp>{_MONTH} +{_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}})\]",
         ),
         ("caller", r" ?\[ *(?P<caller>[TC]\d{1,8})\]"),
         ("level after time", r" ?<\d>(?= |\[)"),
+        ("CPU and task", _VENDOR),
     )
 )
 
@@ -93,6 +106,8 @@ _NO_PREFIX = re.compile(
     r"[ \t](?![ \t]{0,20}(?:>|[^\W\d_]{3,5}\.? +\d{1,2} \d{1,2}:\d\d:))"
     r"|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:"
 )
+_BY_VENDOR = re.compile(_VENDOR)
+_VENDORS_BEGIN = frozenset(" [(c")
 _RELAYS = 3
 """Times that a line is looked at for prefixes: the kernel's, a daemon's, and a relay's before."""
 _LONGEST_TAG = 120
@@ -131,6 +146,9 @@ def _clean(raw: str, number: int) -> Line:
         text = raw[fast.end() :]
         inner = _FAST.match(text)  # stamped twice: a console that stamps as the kernel does
         if inner is None:
+            if text[:1] in _VENDORS_BEGIN:
+                vendor = _BY_VENDOR.match(text)
+                text = text[vendor.end() :] if vendor is not None else text
             # `journalctl -o short-monotonic` puts its tag behind the time
             if " kernel:" not in text[:_LONGEST_TAG]:
                 return Line(number, text, float(fast["time"]), fast["caller"], by_kernel=True)
