@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -97,23 +99,32 @@ def group(context: Context) -> Response:
     )  # fmt: skip
 
 
-def _changed(context: Context, done: str, number: int | None = None) -> Response:
+def _changed(
+    context: Context, done: str, change: Callable[[Connection, int], int | None]
+) -> Response:
+    """Change the group of the path, and go to it, or to the one whose number came of it."""
+    with context.database.write() as connection:
+        number = change(connection, context.number("group"))
     return context.go(f"/groups/{number or context.number('group')}", done)
+
+
+def _by(context: Context) -> dict[str, str]:
+    return {"by": context.name, "address": context.address}
 
 
 def set_state(context: Context) -> Response:
     """New, known, fixed in a release, ignored until a day."""
-    with context.database.write() as connection:
-        changes.triage.set_state(
-            connection,
-            context.number("group"),
-            _word(GroupState, context.form.get("state", ""), "state"),
-            by=context.name,
-            fixed_in=context.form.get("fixed_in", "").strip(),
-            ignored_until=_day(context.form.get("ignored_until", "")),
-            address=context.address,
-        )
-    return _changed(context, "state")
+    form = context.form
+    state = _word(GroupState, form.get("state", ""), "state")
+    fixed_in = form.get("fixed_in", "").strip()
+    until = _day(form.get("ignored_until", ""))
+    return _changed(
+        context,
+        "state",
+        lambda connection, number: changes.triage.set_state(
+            connection, number, state, fixed_in=fixed_in, ignored_until=until, **_by(context)
+        ),
+    )
 
 
 def _day(text: str) -> float | None:
@@ -128,80 +139,69 @@ def _day(text: str) -> float | None:
 
 def set_owner(context: Context) -> Response:
     """Who looks after it."""
-    with context.database.write() as connection:
-        changes.triage.set_owner(
-            connection,
-            context.number("group"),
-            context.form.get("owner", ""),
-            by=context.name,
-            address=context.address,
-        )
-    return _changed(context, "owner")
+    owner = context.form.get("owner", "")
+    return _changed(
+        context,
+        "owner",
+        lambda connection, number: changes.triage.set_owner(
+            connection, number, owner, **_by(context)
+        ),
+    )
 
 
 def add_note(context: Context) -> Response:
     """Something to know about it."""
-    with context.database.write() as connection:
+
+    def change(connection: Connection, number: int) -> None:
         changes.triage.add_note(
-            connection,
-            "group",
-            context.number("group"),
-            context.form.get("text", ""),
-            by=context.name,
-            address=context.address,
+            connection, "group", number, context.form.get("text", ""), **_by(context)
         )
-    return _changed(context, "note")
+
+    return _changed(context, "note", change)
 
 
 def add_link(context: Context) -> Response:
     """A bug tracker's page, a commit."""
-    with context.database.write() as connection:
-        changes.triage.add_link(
-            connection,
-            context.number("group"),
-            context.form.get("url", ""),
-            label=context.form.get("label", "")[:200],
-            by=context.name,
-            address=context.address,
-        )
-    return _changed(context, "link")
+    url, label = context.form.get("url", ""), context.form.get("label", "")[:200]
+
+    def change(connection: Connection, number: int) -> None:
+        changes.triage.add_link(connection, number, url, label=label, **_by(context))
+
+    return _changed(context, "link", change)
 
 
 def remove_link(context: Context) -> Response:
     """Take a link away."""
-    with context.database.write() as connection:
-        changes.triage.remove_link(
-            connection, context.number("link"), by=context.name, address=context.address
-        )
-    return _changed(context, "unlink")
+    link = context.number("link")
+    return _changed(
+        context,
+        "unlink",
+        lambda connection, _number: changes.triage.remove_link(connection, link, **_by(context)),
+    )
 
 
 def merge(context: Context) -> Response:
     """This group is the same bug as another: it goes into that one."""
-    with context.database.write() as connection:
-        into = changes.triage.merge(
-            connection,
-            context.number("group"),
-            context.number("into"),
-            by=context.name,
-            why=context.form.get("why", ""),
-            address=context.address,
-        )
-    return _changed(context, "merge", into)
+    into = context.number("into")
+    return _changed(
+        context,
+        "merge",
+        lambda connection, number: changes.triage.merge(
+            connection, number, into, why=_why(context), **_by(context)
+        ),
+    )
 
 
 def different(context: Context) -> Response:
     """This group is another bug than one that looks like it."""
-    with context.database.write() as connection:
-        changes.triage.not_the_same(
-            connection,
-            context.number("group"),
-            context.number("other"),
-            by=context.name,
-            why=context.form.get("why", ""),
-            address=context.address,
-        )
-    return _changed(context, "different")
+    other = context.number("other")
+    return _changed(
+        context,
+        "different",
+        lambda connection, number: changes.triage.not_the_same(
+            connection, number, other, why=_why(context), **_by(context)
+        ),
+    )
 
 
 def split(context: Context) -> Response:
@@ -209,30 +209,29 @@ def split(context: Context) -> Response:
     words = context.form.get("crashes", "").replace(",", " ").split()
     if not all(word.isascii() and word.isdigit() and len(word) < 12 for word in words):
         raise UsageError("are numbers of crashes", thing="crashes", slug="bad-crashes")
-    with context.database.write() as connection:
-        new = changes.triage.split(
-            connection,
-            context.number("group"),
-            [int(word) for word in words],
-            by=context.name,
-            why=context.form.get("why", ""),
-            address=context.address,
-        )
-    return _changed(context, "split", new)
+    return _changed(
+        context,
+        "split",
+        lambda connection, number: changes.triage.split(
+            connection, number, [int(word) for word in words], why=_why(context), **_by(context)
+        ),
+    )
 
 
 def part(context: Context) -> Response:
     """A signature that is another bug."""
-    with context.database.write() as connection:
-        new = changes.triage.part(
-            connection,
-            context.number("group"),
-            context.number("signature"),
-            by=context.name,
-            why=context.form.get("why", ""),
-            address=context.address,
-        )
-    return _changed(context, "part", new)
+    signature = context.number("signature")
+    return _changed(
+        context,
+        "part",
+        lambda connection, number: changes.triage.part(
+            connection, number, signature, why=_why(context), **_by(context)
+        ),
+    )
+
+
+def _why(context: Context) -> str:
+    return context.form.get("why", "")
 
 
 def _post(path: str, page: Page) -> Route:
