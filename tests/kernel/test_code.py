@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from drgn import (
     Architecture,
     Platform,
@@ -62,3 +63,29 @@ def test_another_lock_is_not_referred_to() -> None:
 
 def test_text_that_is_not_in_the_dump_refers_to_nothing() -> None:
     assert not Code(program(b"\xc3")).refers_to(TEXT + 0x100000, LOCK, LOCK + 4)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"\x48\x8d\x7b\x48",  # lea 0x48(%rbx),%rdi
+        b"\x49\x8d\x7c\x24\x48",  # lea 0x48(%r12),%rdi
+        b"\x48\x83\xc7\x48",  # add $0x48,%rdi
+        b"\xc6\x43\x48\x00",  # movb $0,0x48(%rbx): spin_unlock() inlined
+    ],
+)
+def test_a_member_by_its_offset(code: bytes) -> None:
+    made = Code(program(code + b"\xc3"))
+    assert made.names_member(TEXT, OBJECT, OBJECT + 0x48)
+    assert not made.names_member(TEXT, OBJECT, OBJECT + 0x50)
+
+
+def test_a_member_far_into_its_object() -> None:
+    # lea 0x1a8(%rbp),%rdi; ret
+    made = Code(program(b"\x48\x8d\xbd\xa8\x01\x00\x00\xc3"))
+    assert made.names_member(TEXT, OBJECT, OBJECT + 0x1A8)
+    assert not made.names_member(TEXT, OBJECT, OBJECT + 0xA8)
+
+
+def test_the_first_member_cannot_be_told_by_its_offset() -> None:
+    assert not Code(program(b"\x48\x8d\x7b\x00\xc3")).names_member(TEXT, OBJECT, OBJECT)

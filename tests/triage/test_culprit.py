@@ -31,3 +31,22 @@ def test_guesses_are_passed_over() -> None:
 
 def test_nobody() -> None:
     assert called(culprit(frames("schedule"))) == "an unknown function"
+
+
+def test_a_module_s_function_is_its_own_whatever_it_is_called() -> None:
+    named_like_helpers = (
+        "list_walk_drv",
+        "hung_task_drv",
+        "mutex_deadlock_drv",
+        "watchdog_check_drv",
+    )
+    for name in named_like_helpers:
+        blame = culprit(frames(name, "drv_ioctl"))
+        assert blame is not None
+        assert blame.function == name
+    assert called(culprit(frames("list_del", "drv_ioctl"))) == "drv_ioctl() [drv]"
+
+
+def test_a_module_that_only_reports_is_passed_over() -> None:
+    pretimeout = Frame(function="hpwdt_pretimeout", module="hpwdt")
+    assert called(culprit((pretimeout, *frames("drv_poll")))) == "drv_poll() [drv]"

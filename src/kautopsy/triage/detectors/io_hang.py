@@ -6,8 +6,9 @@ answer. Tasks that wait for it sleep in ``io_schedule()`` and carry ``task_struc
 Direct I/O never trips khungtaskd (``blk_io_schedule`` wakes every half timeout), so the requests'
 age counts, not the tasks'.
 
-Where a device has no blk-mq (bio-based drivers, network file systems) only the waiting tasks tell,
-and less surely.
+Where a device has no blk-mq (bio-based drivers such as dm and md, network file systems) only the
+waiting tasks tell, and less surely: the bio, page or buffer that a task waits for leads to its disk
+(kernel/waited_disks.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kautopsy.kernel.block import BlockRequest, block_requests
+from kautopsy.kernel.waited_disks import disk_waited_for
 from kautopsy.kernel.waits import Sleeper
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
@@ -29,6 +31,8 @@ VERY_OLD = 30 * SECOND
 LONE = 10 * SECOND
 """A wait for I/O without a request to show for it must be longer to count."""
 _MAX_TASKS = 12
+_MAX_ASKED = 40
+"""Tasks whose stacks are searched for the disk they wait for."""
 
 
 @detector(Need.TYPES)
@@ -114,23 +118,48 @@ def _device(
 def _no_device(scene: Scene, waiting: list[Sleeper]) -> Finding:
     longest = max(waiting, key=lambda sleeper: sleeper.age)
     where = culprit(scene.frames(longest.address))
+    found = [disk_waited_for(scene.locks.stacks, one) for one in waiting[:_MAX_ASKED]]
+    disks = list(dict.fromkeys(disk for disk in found if disk is not None))
+    disk = disks[0] if disks else None
+    driver = where
+    of = "No request of a blk-mq disk explains it: "
+    if disk is None:
+        of += "the device is bio-based or a network's, or its queue is not in the dump."
+    elif disk.function:
+        driver = Culprit(function=disk.function, module=disk.module)
+        of += (
+            f"{disk.name} is bio-based, and its driver ({called(driver)}) keeps what it was given."
+        )
+    else:
+        of += f"{disk.name} is a disk with requests, but none is in flight."
     return Finding(
         kind=Kind.IO_HANG,
-        title=f"{len(waiting)} task(s) wait for I/O, the longest {longest.age / SECOND:.0f} s",
+        title=f"{len(waiting)} task(s) wait for I/O"
+        + (f" of {disk.name}" if disk is not None else "")
+        + f", the longest {longest.age / SECOND:.0f} s",
         explanation=(
             f"{longest.comm} (pid {longest.pid}) has slept in io_schedule() for "
-            f"{longest.age / SECOND:.0f} s in {called(where)}. No request of a blk-mq disk "
-            "explains it: the device is bio-based or a network's, or its queue is not in the dump."
+            f"{longest.age / SECOND:.0f} s in {called(where)}. {of}"
         ),
-        confidence=0.6 if longest.age >= VERY_OLD else 0.52,
+        confidence=round(
+            (0.6 if longest.age >= VERY_OLD else 0.52) + (0.1 if disk is not None else 0), 2
+        ),
         severity=Severity.FATAL,
-        culprit=where,
+        culprit=driver,
         tasks=_roles(waiting),
         evidence=(
             Evidence(
                 what="longest wait",
                 value=f"{longest.comm} (pid {longest.pid}), {longest.age / SECOND:.0f} s",
                 show=f"bt {longest.pid}",
+            ),
+            *(
+                Evidence(
+                    what="waited for",
+                    value=one.name + (f", bios taken by {one.function}()" if one.function else ""),
+                    show="dev -d",
+                )
+                for one in disks
             ),
         ),
         next=(f"bt -l {longest.pid}: which file system and device is it about?",),
