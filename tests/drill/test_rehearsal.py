@@ -92,6 +92,36 @@ def test_a_target_that_has_no_stand_in(tmp_path: Path) -> None:
     assert packed.userland is None
 
 
+@pytest.mark.parametrize(
+    ("initrd", "kernel", "os"),
+    [
+        ("boot/initramfs-{}kdump.img", "boot/vmlinuz-{}", "ID=rocky\nVERSION_ID=9.4\n"),
+        ("var/lib/kdump/initrd", "var/lib/kdump/kernel", "ID=sles\nVERSION_ID=15.6\n"),
+        ("boot/initrd-{}-kdump", "boot/vmlinuz-{}", "ID=sles\nVERSION_ID=15.3\n"),
+    ],
+)
+def test_an_initrd_that_saves_by_itself(initrd: str, kernel: str, os: str, tmp_path: Path) -> None:
+    root, folder = tmp_path / "root", tmp_path / "folder"
+    folder.mkdir()
+    release = "5.14.0-1.x86_64"
+    for name, text in (
+        ("etc/os-release", os),
+        ("etc/kdump.conf", "path /var/crash\n"),
+        ("etc/sysconfig/kdump", 'KDUMP_SAVEDIR="/var/crash"\n'),
+        (f"lib/modules/{release}/modules.dep", ""),
+        (initrd.format(release), "initrd"),
+        (kernel.format(release), "kernel"),
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    host = TreeHost(root)
+    packed = pack(host, gather(host), folder)
+    assert (packed.initrd.read_text(), packed.kernel.read_text()) == ("initrd", "kernel")
+    assert packed.release == release
+    # Of a tree nobody knows the device: it can be booted, not saved.
+    assert packed.userland is None and "running system" in packed.why_not_saved
+
+
 def test_without_an_initrd_there_is_nothing_to_rehearse(tmp_path: Path) -> None:
     root = tmp_path / "root"
     _debian(root)

@@ -107,7 +107,7 @@ def _kernel(host: Host, facts: HostFacts, folder: Path) -> tuple[Path, str]:
     assert facts.image.initrd is not None
     path = facts.image.initrd.path
     release = facts.release
-    if match := re.search(r"initr(?:d\.img|d|amfs)-(.+?)(?:kdump)?(?:\.img)?(?:\.debug)?$", path):
+    if match := re.search(r"initr(?:d\.img|d|amfs)-(.+?)(?:-?kdump)?(?:\.img)?$", path):
         release = match[1]
     beside = path.rpartition("/")[0]
     final = folder / "vmlinuz"
@@ -167,6 +167,8 @@ def _why_not_saved(host: Host, facts: HostFacts, *, after_initrd: bool) -> tuple
         return f"the target is {target.filesystem}, and the stand-in can only be ext4", ""
     if after_initrd:
         return "", ""
+    if not facts.live:
+        return "only the running system knows the target's device", ""
     if target.encrypted:
         return "the target is encrypted", ""
     if "/mapper/" in target.device or "/md" in target.device:
