@@ -456,3 +456,23 @@ def test_firmware_assisted_dump_needs_no_crashkernel(tmp_path: Path) -> None:
     write(machine.root, {"sys/kernel/fadump/registered": "1\n"})
     _, work = look_and_plan(machine, Policy())
     assert not any("crashkernel" in str(deed.step()) for deed in work.deeds)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_el7_started_by_uefi(both: bool, tmp_path: Path) -> None:
+    """Its grub.cfg lies on the system partition; one in /boot/grub2 counts for nothing."""
+    machine = _machine("el7", tmp_path / "root", "grub2-mkconfig", "systemctl")
+    own = "boot/efi/EFI/centos/grub.cfg"
+    write(machine.root, {own: machine.text("boot/grub2/grub.cfg")})
+    (machine.root / "sys/firmware/efi").mkdir(parents=True)
+    if not both:
+        (machine.root / "boot/grub2/grub.cfg").unlink()
+    facts, work = look_and_plan(machine, _POLICY)
+    assert facts.boot is not None and facts.boot.source == f"/{own}"
+    commands = [deed.step().command for deed in work.deeds]
+    assert ("grub2-mkconfig", "-o", f"/{own}") in commands
+    # In a tree nobody knows: whatever there is gets it.
+    tree = TreeHost(machine.root)
+    apply(tree, look_and_plan(tree, _POLICY)[1], _quiet)
+    for path in machine.root.glob("boot/**/grub.cfg"):
+        assert "crashkernel=256M" in path.read_text()

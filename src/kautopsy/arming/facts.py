@@ -40,7 +40,8 @@ def from_answers(answers: Answers, *, live: bool) -> HostFacts:
     os = os_release(answers)
     family = family_of(os)
     release = answers.line("kernel")
-    boot = next_entry(answers.files)
+    efi = "/sys/firmware/efi" in answers.stats
+    boot = next_entry(answers.files, efi=efi)
     node = answers.line("node") or answers.word("/proc/sys/kernel/hostname") or ""
     settings = family.settings(answers.files, os or OsRelease(id=""))
     target = facts_kdump.target(answers)
@@ -105,7 +106,7 @@ def from_answers(answers: Answers, *, live: bool) -> HostFacts:
         pstore=tuple(answers.said["pstore"].lines) if "pstore" in answers.said else None,
         log=tuple(answers.said["log"].lines) if "log" in answers.said else None,
         dm_crypt_keys="/sys/kernel/config/crash_dm_crypt_keys" in answers.stats if live else None,
-        efi="/sys/firmware/efi" in answers.stats if live else None,
+        efi=efi if live else None,
         tools=tuple(answers.said["tools"].lines) if "tools" in answers.said else (),
         last_drill=newest(
             on_the_machine(answers.word("/var/lib/kdump/vmcore-creation.status") or ""),

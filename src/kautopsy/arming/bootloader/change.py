@@ -29,6 +29,7 @@ _ENTRIES = (
     "/boot/efi/loader/entries/*.conf",
     "/efi/loader/entries/*.conf",
 )
+_CONFIGS = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg", "/boot/efi/EFI/*/grub.cfg")
 _GRUBBY_TOUCHES = (
     "/boot/grub/grub.conf",
     "/boot/grub2/grub.cfg",
@@ -158,11 +159,13 @@ def _generated(
     # grub.d/10_linux does not use GRUB_CMDLINE_LINUX_DEFAULT for recovery entries.
     _, variable = _place(files, _template_files(files), defaults)
     recovery = variable == "GRUB_CMDLINE_LINUX"
-    deeds += files.edit(
-        f"ask for memory in the entries of {config}",
-        config,
-        lambda text: grub2.with_values(text or "", NAME, values, recovery=recovery),
-    )
+    # Which of them the firmware takes is not known of a tree.
+    for path in dict.fromkeys((config, *files.expand(*_CONFIGS))):
+        deeds += files.edit(
+            f"ask for memory in the entries of {path}",
+            path,
+            lambda text: grub2.with_values(text or "", NAME, values, recovery=recovery),
+        )
     return Changes(deeds)
 
 
@@ -322,7 +325,8 @@ def will_ask(values: Sequence[str]) -> Callable[[Host], str]:
     """What looks at the machine again: does its next boot ask for ``values``?"""
 
     def verify(host: Host) -> str:
-        entry = next_entry(ask(host).files)
+        answers = ask(host)
+        entry = next_entry(answers.files, efi="/sys/firmware/efi" in answers.stats)
         if entry is None:
             return "no boot entry is found any more"
         found = values_of(entry.arguments, NAME)

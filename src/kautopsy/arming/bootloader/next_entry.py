@@ -14,8 +14,11 @@ _GRUB_LEGACY = ("/boot/grub/grub.conf", "/boot/grub/menu.lst")
 _GRUB2 = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
 
 
-def next_entry(files: Mapping[str, str]) -> BootEntry | None:
-    """The kernel that starts next; None if no known loader's files are there."""
+def next_entry(files: Mapping[str, str], *, efi: bool = False) -> BootEntry | None:
+    """The kernel that starts next; None if no known loader's files are there.
+
+    :param efi: the firmware is UEFI: its system partition's grub.cfg counts before /boot's
+    """
     environment: dict[str, str] = {}
     for path, text in files.items():
         if path.endswith("/grubenv"):
@@ -25,7 +28,7 @@ def next_entry(files: Mapping[str, str]) -> BootEntry | None:
         for path, text in files.items()
         if "/loader/entries/" in path and (entry := bls.parse(path, text)) is not None
     ]
-    for path in _grub_configs(files):
+    for path in grub_configs(files, efi=efi):
         text = files[path]
         if grub2.uses_bls(text) and entries:
             return bls.grub_entry(entries, grub2.chosen(text, environment), environment)
@@ -47,6 +50,11 @@ def next_entry(files: Mapping[str, str]) -> BootEntry | None:
     return None
 
 
-def _grub_configs(files: Mapping[str, str]) -> list[str]:
-    efi = [p for p in files if p.startswith("/boot/efi/") and p.endswith("/grub.cfg")]
-    return [path for path in (*_GRUB2, *efi) if path in files]
+def grub_configs(files: Mapping[str, str], *, efi: bool = False) -> list[str]:
+    """The grub.cfg there are, in the order in which they count.
+
+    el7 has one place or the other; elsewhere the system partition's only leads to /boot's.
+    """
+    own = [p for p in files if p.startswith("/boot/efi/") and p.endswith("/grub.cfg")]
+    paths = (*own, *_GRUB2) if efi else (*_GRUB2, *own)
+    return [path for path in paths if path in files]
