@@ -26,6 +26,7 @@ from kautopsy.host.paths import PARTIAL
 from kautopsy.host.tree import TreeHost
 
 State = dict[str, tuple[int, str | bytes | None]]
+_NOT_SO = 77
 _OURS = ("var/lib/kautopsy", PARTIAL)
 
 
@@ -79,16 +80,18 @@ class Killing:
     def disarm(self, host: TreeHost) -> None:
         disarm(host, _quiet)
 
-    def killed_at(self, point: int, how: int, root: Path, deed: Callable[[TreeHost], None]) -> bool:
-        """Do ``deed`` in a child that dies at ``point``; False if it came to its end."""
+    def killed_at(self, point: int, how: int, root: Path, deed: Callable[[TreeHost], None]) -> int:
+        """Do ``deed`` in a child that dies at ``point``: 0 if it came to its end, -9 if it was
+        killed, 77 if there is no such way to die.
+        """
         child = os.fork()
         if child == 0:
             self.killer.killer_set(point, how)
             deed(TreeHost(root))
             os._exit(0)
-        status = os.waitpid(child, 0)[1]
-        assert status in (0, signal.SIGKILL), status
-        return status != 0
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, -signal.SIGKILL, _NOT_SO), code
+        return code
 
     def sweep(self, origin: Path, deed: Callable[[TreeHost], None], label: str) -> None:
         """Every point of ``deed``, on copies of ``origin``."""
@@ -97,18 +100,24 @@ class Killing:
             while True:
                 where = f"{self.name} {label} point {point} manner {how}"
                 one, two = self.folder / "one", self.folder / "two"
-                for copy in (one, two):
-                    shutil.rmtree(copy, ignore_errors=True)
-                    shutil.copytree(origin, copy, symlinks=True)
-                if not self.killed_at(point, how, one, deed):
+                self.copy(origin, one)
+                ended = self.killed_at(point, how, one, deed)
+                if ended == 0:
                     break
-                assert self.killed_at(point, how, two, deed)
+                if ended == _NOT_SO:
+                    point += 1
+                    continue
                 self.points += 1
                 self.check_left(where, one)
+                self.copy(one, two)
                 self.check_undone(where, one)
                 if label == "arm" or point % 5 == 0:
                     self.check_finished(where, two)
                 point += 1
+
+    def copy(self, origin: Path, to: Path) -> None:
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(origin, to, symlinks=True)
 
     def check_left(self, where: str, root: Path) -> None:
         """Each file is the old or the new one, and something boots."""

@@ -1,7 +1,7 @@
 /*
  * Kills the process at the Nth system call that changes a file system: LD_PRELOAD it, then call
- * killer_set(n, how). how 0: before the call; 1: after it, a write(2) having written one half.
- * killer_count() says how many there were.
+ * killer_set(n, how). how 0: before the call; 1: in a write(2) that has written one half, and where
+ * the Nth call is another, it exits with 77 instead: after one call is before the next one.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,7 +16,6 @@
 static long limit = -1, count, manner;
 
 void killer_set(long n, int how) { limit = n; count = 0; manner = how; }
-long killer_count(void) { return count; }
 
 static int due(void) { return limit >= 0 && ++count == limit; }
 static void die(void) { kill(getpid(), SIGKILL); for (;;) pause(); }
@@ -24,20 +23,22 @@ static void die(void) { kill(getpid(), SIGKILL); for (;;) pause(); }
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define AROUND(type, call) \
 	do { \
-		int last = due(); \
-		if (last && !manner) die(); \
-		type result = call; \
-		if (last) die(); \
-		return result; \
+		if (due()) { \
+			if (manner) \
+				_exit(77); \
+			die(); \
+		} \
+		return call; \
 	} while (0)
 
 ssize_t write(int fd, const void *data, size_t size)
 {
-	if (fd <= 2)
-		return REAL(write)(fd, data, size);
-	if (limit >= 0 && count + 1 == limit && manner && size > 1)
-		size /= 2;
-	AROUND(ssize_t, REAL(write)(fd, data, size));
+	if (fd > 2 && due()) {
+		if (manner)
+			REAL(write)(fd, data, size / 2);
+		die();
+	}
+	return REAL(write)(fd, data, size);
 }
 
 #define OPEN(name) \
