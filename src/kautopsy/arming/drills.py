@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from kautopsy.model.base import from_json
-from kautopsy.model.drill import DrillRecord
+from kautopsy.model.drill import DrillNote, DrillRecord
 from kautopsy.model.errors import UnreadableError
 from kautopsy.model.host import LastDrill
 
+NOTE = "/var/lib/kautopsy/last-drill.json"
 _STATUS = re.compile(r"^(\w+)\s+kdump_test_id=(\d{1,11})")
 _FOLDER = re.compile(r"^(\d{8}T\d{6}Z)-(.+)$")
 
@@ -27,6 +28,15 @@ def on_the_machine(status: str) -> LastDrill | None:
         when=int(match[2]),
         source="/var/lib/kdump/vmcore-creation.status",
     )
+
+
+def in_our_note(text: str) -> LastDrill | None:
+    """What a drill of ours, from wherever it came, left on the machine."""
+    try:
+        note = from_json(text, DrillNote)
+    except UnreadableError:
+        return None
+    return LastDrill(passed=note.passed, when=note.when, source=NOTE, release=note.release)
 
 
 def in_our_records(node: str) -> LastDrill | None:
@@ -52,7 +62,9 @@ def in_our_records(node: str) -> LastDrill | None:
             passed=record.passed,
             when=calendar.timegm(moment),
             source=str(folder / "record.json"),
-            release=system.release if system and isinstance(system.release, str) else "",
+            release=system.release
+            if system and isinstance(system.release, str)
+            else record.release or "",
         )
     return None
 

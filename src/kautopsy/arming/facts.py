@@ -10,7 +10,13 @@ from kautopsy.arming.bootloader.next_entry import next_entry
 from kautopsy.arming.bootloader.templates import templates
 from kautopsy.arming.bootloader.words import words_of
 from kautopsy.arming.distribution import family_of
-from kautopsy.arming.drills import in_our_records, newest, on_the_machine
+from kautopsy.arming.drills import (
+    NOTE,
+    in_our_note,
+    in_our_records,
+    newest,
+    on_the_machine,
+)
 from kautopsy.host.host import Host
 from kautopsy.model.host import HostFacts, OsRelease
 
@@ -110,6 +116,7 @@ def from_answers(answers: Answers, *, live: bool) -> HostFacts:
         tools=tuple(answers.said["tools"].lines) if "tools" in answers.said else (),
         last_drill=newest(
             on_the_machine(answers.word("/var/lib/kdump/vmcore-creation.status") or ""),
+            in_our_note(answers.word(NOTE) or ""),
             in_our_records(node),
         ),
         denied=answers.denied,

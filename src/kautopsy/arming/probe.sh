@@ -435,7 +435,7 @@ probe() {
         have ipmitool && [ -e /dev/ipmi0 ] && ask sol limited 15 ipmitool sol info
         say udev grep -l -r -E 'kdump|kexec' /etc/udev/rules.d /usr/lib/udev/rules.d /lib/udev/rules.d
         say pstore ls /sys/fs/pstore
-        file /var/lib/kdump/vmcore-creation.status
+        file /var/lib/kdump/vmcore-creation.status /var/lib/kautopsy/last-drill.json
         # The second look at the counters, at least a second after the first.
         wait "$nap"
         say second-nmi nmi_counts

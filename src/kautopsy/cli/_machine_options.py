@@ -55,6 +55,10 @@ def the_machine(arguments: argparse.Namespace) -> Iterator[Machine]:
             from kautopsy.lab.machines.running import lab_machine
 
             machine = stack.enter_context(lab_machine(arguments.host))
+            if getattr(arguments, "via", "") == "redfish":
+                from kautopsy.lab.bmc.redfish import with_redfish
+
+                machine = stack.enter_context(with_redfish(machine))
         else:
             machine = load(arguments.inventory).machine(arguments.host)
         yield msgspec.structs.replace(

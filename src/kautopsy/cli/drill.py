@@ -26,7 +26,7 @@ from kautopsy.cli._output import Progress, add_json, print_json
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.cli.collect import dump_level
 from kautopsy.cli.trigger import WAYS, add_firing, say, show_event, tee_console
-from kautopsy.model.errors import ExitCode
+from kautopsy.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from kautopsy.drill.guest import Outcome
@@ -34,6 +34,27 @@ if TYPE_CHECKING:
 
 _WHOLE_MACHINE = "lab:debian12"
 _REBOOT_SECONDS = 300.0
+# What only goes with HOST, and only without; and what it is where nobody asked for it.
+_WITH_HOST: dict[str, object] = {
+    "crash": None,
+    "even_if_not_ready": False,
+    "again": False,
+    "repeat": 0,
+    "patience": 1.0,
+    "show_console": False,
+    "strip": None,
+    "inventory": None,
+    "jump": None,
+    "ssh_option": [],
+}
+_WITHOUT_HOST: dict[str, object] = {
+    "kernel": "6.1",
+    "memory": 1024,
+    "cpus": 2,
+    "crashkernel": "256M",
+    "target_size": 8192,
+    "debuginfo": False,
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +92,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Drill."""
     clean_up_on_sigterm()
-    if arguments.host is None and arguments.via in ("sysrq", "qmp"):
+    guest = arguments.host is None and arguments.via in ("sysrq", "qmp")
+    for option, default in (_WITH_HOST if guest else _WITHOUT_HOST).items():
+        if getattr(arguments, option) != default:
+            raise UsageError(
+                f"--{option.replace('_', '-')} goes {'with' if guest else 'without'} HOST",
+                thing=arguments.host or "the lab's guest",
+            )
+    if guest:
         return _tell(_guest(arguments), arguments, ExitCode.BAD)
     ours = arguments.host is None
     if ours:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 
+from kautopsy.arming.drills import NOTE
 from kautopsy.host.host import Host
 from kautopsy.model.base import to_json
 from kautopsy.model.drill import DrillNote, DrillRecord
 from kautopsy.model.errors import UnreadableError
-
-FILE = "/var/lib/kautopsy/last-drill.json"
 
 
 def keep_on_machine(host: Host, record: DrillRecord) -> str:
@@ -25,8 +24,8 @@ def keep_on_machine(host: Host, record: DrillRecord) -> str:
         who=record.who or "",
         nonce=record.nonce,
     )
-    done = host.script('mkdir -p -- "${1%/*}"', FILE, timeout=30.0)
+    done = host.script('mkdir -p -- "${1%/*}"', NOTE, timeout=30.0)
     if done.status:
-        raise UnreadableError(done.complaint, thing=f"{host.name}:{FILE}", slug="not-written")
-    host.write(FILE, (to_json(note, indent=0) + "\n").encode())
-    return FILE
+        raise UnreadableError(done.complaint, thing=f"{host.name}:{NOTE}", slug="not-written")
+    host.write(NOTE, (to_json(note, indent=0) + "\n").encode())
+    return NOTE

@@ -44,6 +44,18 @@ _ON_CONSOLE = 8.0
 """Seconds in which a line written to the log comes out of the console, if it does at all."""
 
 Kind = ConsoleEventKind
+_STATES = {
+    Kind.PANIC: "dying: it panicked, and its capture kernel should be saving",
+    Kind.SYSRQ: "dying: it panicked, and its capture kernel should be saving",
+    Kind.NMI_IGNORED: "alive: it ignored the NMI",
+    Kind.CAPTURE_BOOTED: "capturing: its capture kernel runs; leave it alone",
+    Kind.SAVING: "capturing: its capture kernel saves; leave it alone",
+    Kind.SAVED: "saved: its dump is on its disk, and it will boot again",
+    Kind.SAVE_FAILED: "dead: its dump was not saved",
+    Kind.REBOOTING: "rebooting",
+    Kind.FIRMWARE: "rebooting",
+    Kind.BOOTED: "booting",
+}
 DEATH = frozenset({Kind.PANIC, Kind.SYSRQ, Kind.CAPTURE_BOOTED})
 
 
@@ -182,8 +194,15 @@ class Session:
         self._stack.callback(source.close)
         source.start(recording)
         self._source = source
-        self.watch = ConsoleWatch(recording, on_event=self.on_event)
+        self.watch = ConsoleWatch(recording, on_event=self._note)
         return source.where
+
+    def _note(self, event: ConsoleEvent) -> None:
+        """Where the machine is, by its console; once it was told to panic."""
+        if self.record is not None and event.kind in _STATES:
+            self.state = _STATES[event.kind]
+        if self.on_event is not None:
+            self.on_event(event)
 
     def write_nonce(self) -> str:
         """A random line in the machine's log; whether it came out of the console is remembered.
@@ -324,7 +343,6 @@ class Session:
                 fix="look what the controller does for a diagnostic interrupt, and whether a"
                 " watchdog was faster",
             )
-        self.state = "dying: it panicked, and its capture kernel should be saving"
         return Verdict(True, self.title() or event.line)
 
     def title(self) -> str:
@@ -335,12 +353,7 @@ class Session:
         """Until the capture kernel, or the end of all hope, shows on the console."""
         assert self.watch is not None
         kinds = {Kind.CAPTURE_BOOTED, Kind.SAVING, Kind.SAVED, Kind.SAVE_FAILED, Kind.FIRMWARE}
-        event = self.watch.saw(*kinds) or self.watch.wait(
-            kinds | {Kind.BOOTED}, self.limits.capture
-        )
-        if event is not None and event.kind in (Kind.CAPTURE_BOOTED, Kind.SAVING):
-            self.state = "capturing: its capture kernel runs; leave it alone"
-        return event
+        return self.watch.saw(*kinds) or self.watch.wait(kinds | {Kind.BOOTED}, self.limits.capture)
 
     def wait_for_save(self) -> ConsoleEvent | None:
         """Until it is saved, has failed, or boots again; a failure may still be made good."""
@@ -352,15 +365,11 @@ class Session:
         if failed is None:
             event = self.watch.wait(ends | {Kind.SAVE_FAILED}, self.limits.save)
             if event is None or event.kind is not Kind.SAVE_FAILED:
-                return self._saved(event)
+                return event
             failed = event
         # kdump-tools falls back on cp, kdump.sh on another action: what comes next decides.
-        return self._saved(self.watch.wait(ends, min(60.0, self.limits.save))) or failed
-
-    def _saved(self, event: ConsoleEvent | None) -> ConsoleEvent | None:
-        if event is not None and event.kind is Kind.SAVED:
-            self.state = "saved: its dump is on its disk, and it will boot again"
-        return event
+        later = self.watch.wait(ends, min(60.0, self.limits.save))
+        return later if later is not None and later.kind is Kind.SAVED else failed
 
     def wait_for_return(self) -> Look | None:
         """Until it answers ssh with another boot id; None if it does not in time."""

@@ -28,7 +28,11 @@ def read_ansible(path: Path) -> dict[str, Machine]:
     if not path.exists():
         raise UnreadableError("no such file", thing=str(path), slug="no-inventory")
     done = run_here(
-        ["ansible-inventory", "--list", "-i", str(path)], timeout=_PATIENCE, name=str(path)
+        ["ansible-inventory", "--list", "-i", str(path)],
+        timeout=_PATIENCE,
+        name=str(path),
+        # Ansible refuses to run in the C locale.
+        environment={"LC_ALL": "C.UTF-8"},
     )
     try:
         tree = json.loads(done.text) if done.status == 0 else None

@@ -18,7 +18,7 @@ def last_drill(facts: HostFacts) -> Answer:
             return unseen(facts, "whether a crash was ever rehearsed")
         return warned(
             "nobody has ever proved that this machine leaves a dump",
-            fix="crash it once on purpose (kdumpctl test, or sysrq-c) and look for the dump",
+            fix="crash it once on purpose and look for the dump: kautopsy drill",
         )
     again = "drill again: crash it on purpose, and look for the dump"
     if not drill.passed:
@@ -28,6 +28,9 @@ def last_drill(facts: HostFacts) -> Answer:
     image = facts.image.initrd
     if image is not None and image.mtime > drill.when:
         return warned("the capture initrd was rebuilt after the last drill", drill.source, again)
+    if facts.image.newer:
+        changed = ", ".join(facts.image.newer)
+        return warned("the configuration changed after the last drill", changed, again)
     days = (facts.now - drill.when) // 86400 if facts.now is not None else 0
     if days > _OLD_DRILL_DAYS:
         return warned(f"the last drill is {days} days old", drill.source, again)

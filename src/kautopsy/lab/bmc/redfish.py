@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import secrets
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -22,8 +24,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kautopsy.model.errors import MissingToolError
+import msgspec
 
+from kautopsy.host import inventory
+from kautopsy.host.secrets import Secret
+from kautopsy.model.errors import MissingToolError
+from kautopsy.trigger.qmp import QmpWay
+
+_HERE = "127.0.0.1"
 _ROOT = "/redfish/v1/"
 _SYSTEM = f"{_ROOT}Systems/1"
 _RESET = f"{_SYSTEM}/Actions/ComputerSystem.Reset"
@@ -71,7 +79,7 @@ class Redfish:
     :ivar nmis: how many it was asked for
     """
 
-    def __init__(self, config: RedfishConfig, folder: Path, on_nmi: Callable[[], None]) -> None:
+    def __init__(self, config: RedfishConfig, folder: Path, on_nmi: Callable[[], object]) -> None:
         self.config = config
         self.nmis = 0
         self._on_nmi = on_nmi
@@ -207,6 +215,31 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(OSError):
             self.wfile.write(body)
+
+
+@contextlib.contextmanager
+def with_redfish(machine: inventory.Machine) -> Iterator[inventory.Machine]:
+    """``machine``, of the lab, with a Redfish service whose Nmi is QEMU's inject-nmi."""
+    with tempfile.TemporaryDirectory(prefix="kautopsy-redfish-") as name:
+        folder = Path(name)
+        password = folder / "password"
+        password.touch(mode=0o600)
+        password.write_text(f"{secrets.token_urlsafe(12)}\n")
+        bmc = machine.bmc or inventory.Bmc(
+            address=_HERE, user="admin", password=Secret(file=str(password))
+        )
+        config = RedfishConfig(
+            user=bmc.user,
+            password=bmc.password.reveal() if bmc.password else "",
+            uuid=machine.uuid,
+            hostname=machine.nodename,
+        )
+        nmi = QmpWay(machine.qmp)
+        with Redfish(config, folder, nmi.fire) as service:
+            yield msgspec.structs.replace(
+                machine,
+                bmc=msgspec.structs.replace(bmc, redfish=service.url, ca=str(service.certificate)),
+            )
 
 
 def _make_certificate(name: str, key: Path, certificate: Path) -> None:
