@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +131,30 @@ def test_each_is_found_told_and_brought_home(
     checks = {check["id"]: check["status"] for check in collected["checks"]}
     assert checks["header"] == checks["producer-status"] == "pass"
     assert checks["log"] == ("pass" if capture.log else "unknown")
+
+
+@pytest.mark.parametrize("kind", ["gzip", "xz", "zstd", "bzip2"])
+def test_a_compressor_around_a_dump_is_taken_off(
+    kind: str, root: Path, kdump: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """COMPRESS of Debian's kdump-tools."""
+    if shutil.which(kind) is None:
+        pytest.skip(f"no {kind} here")
+    extension = {"gzip": "gz", "zstd": "zst", "bzip2": "bz2"}.get(kind, kind)
+    plain = flatten(kdump)
+    packed = subprocess.run([kind, "-c"], input=plain, capture_output=True, check=True).stdout
+    name = f"dump.202611260914.{extension}"
+    write(root, f"/var/crash/202611260914/{name}", packed)
+    (capture,) = _found(root)
+    assert (capture.producer, capture.state) == (Producer.KDUMP_TOOLS, CaptureState.COMPLETE)
+    argv = ["collect", f"tree:{root}", "--out", str(tmp_path / "home"), "--json", "--no-analysis"]
+    assert main(argv) == 0
+    (collected,) = json.loads(capsys.readouterr().out)["collected"]
+    home = Path(collected["dump"])
+    assert home.name == "dump.202611260914" and home.read_bytes() == plain
+    # Half of it is not called whole.
+    write(root, f"/var/crash/202611260914/{name}", packed[: len(packed) // 2])
+    assert main([*argv[:3], str(tmp_path / "again"), *argv[4:]]) == 3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ Where there is no dump, what else tells of the crash is shown. Exit code 0: what
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _collect(arguments: argparse.Namespace, machine: Machine, host: Host) -> int:
     from kautopsy.cli._transfer import Transfer
     from kautopsy.drill.collecting import Wishes, collect, look_for
+    from kautopsy.drill.witnesses import witnesses
     from kautopsy.model.capture import CollectDocument
     from kautopsy.report.collect import print_collected, print_found
     from kautopsy.report.terminal import print_report
@@ -93,7 +95,13 @@ def _collect(arguments: argparse.Namespace, machine: Machine, host: Host) -> int
         document = CollectDocument(host=machine.name, found=found, notes=listing.notes)
         print_json(document) if arguments.json else print_found(document)
         return ExitCode.OK if found else ExitCode.BAD
-    harvest = collect(host, machine.name, wishes, on_file=Transfer(quiet=arguments.json))
+    harvest = collect(
+        host,
+        machine.name,
+        wishes,
+        on_file=Transfer(quiet=arguments.json),
+        witnesses=partial(witnesses, machine),
+    )
     if arguments.json:
         print_json(harvest.document)
     else:

@@ -14,11 +14,19 @@ from kautopsy.capture.fetch import Fetcher, worth_squeezing
 from kautopsy.capture.layouts import captures
 from kautopsy.capture.listing import Listing, list_captures
 from kautopsy.capture.strip import strip
+from kautopsy.capture.unpack import unpack
 from kautopsy.capture.verify import Expected, is_good, matches, verify
 from kautopsy.capture.witnesses import from_pstore
 from kautopsy.host.host import Host
 from kautopsy.model.base import Unreadable
-from kautopsy.model.capture import Capture, CaptureState, CollectDocument, Collected, Fetched
+from kautopsy.model.capture import (
+    Capture,
+    CaptureState,
+    CollectDocument,
+    Collected,
+    Fetched,
+    Witness,
+)
 from kautopsy.model.errors import KautopsyError, UnreadableError
 from kautopsy.model.report import Report
 from kautopsy.triage.isolation import Limits, analyse
@@ -87,11 +95,13 @@ def collect(
     *,
     expected: Expected | None = None,
     on_file: OnFile | None = None,
+    witnesses: Callable[[Listing], tuple[Witness, ...]] = from_pstore,
 ) -> Harvest:
     """Bring home what is there.
 
     :param machine: its name, of which the folder at home is called
     :param expected: the crash that is meant; without it the newest
+    :param witnesses: asked where no dump came
     :raises KautopsyError: it cannot be reached, read or kept
     """
     listing, found = _wait_until_saved(host, wishes)
@@ -114,7 +124,7 @@ def collect(
         host=machine,
         found=found,
         collected=tuple(collected),
-        witnesses=from_pstore(listing) if not any(one.dump for one in collected) else (),
+        witnesses=() if any(one.dump for one in collected) else witnesses(listing),
         notes=tuple(notes),
     )
     return Harvest(document, reports)
@@ -189,6 +199,8 @@ def _bring(
             head = heads[capture.dump].head if capture.dump in heads else b""
             squeeze = worth_squeezing(head) if wishes.squeeze is None else wishes.squeeze
             dump = Path(fetch(capture.dump, name, squeeze=squeeze).path)
+            if capture.dump in heads and heads[capture.dump].is_squeezed:
+                dump = unpack(dump)
     beside = next((Path(f.path) for f in files if f.source == capture.log), None)
     if dump is None:
         return Collected(capture=capture, folder=str(folder), files=tuple(files)), None

@@ -10,20 +10,20 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from kautopsy.capture.verify import Expected, is_good
-from kautopsy.capture.witnesses import from_console
 from kautopsy.drill.collecting import Harvest, OnFile, Wishes, collect
 from kautopsy.drill.firing import Aim, Asked, Tell, aim, confirm
 from kautopsy.drill.guest import Outcome
 from kautopsy.drill.machine_record import keep_on_machine
 from kautopsy.drill.records import new_folder, write_record
-from kautopsy.drill.session import DEATH, Session
+from kautopsy.drill.session import Session
 from kautopsy.drill.stages import DrillFailedError, HostStage, Stages, Watch
-from kautopsy.drill.titles import crash_in
+from kautopsy.drill.witnesses import witnesses
 from kautopsy.model.crash import Kind
 from kautopsy.model.drill import DrillRecord, StageStatus
 from kautopsy.model.errors import ExitCode, KautopsyError, RefusedError
@@ -220,7 +220,12 @@ class RackDrill:
                 more=session.machine.dumps,
             )  # fmt: skip
             self._harvest = collect(
-                host, session.machine.name, wishes, expected=expected, on_file=self._on_file
+                host,
+                session.machine.name,
+                wishes,
+                expected=expected,
+                on_file=self._on_file,
+                witnesses=partial(witnesses, session.machine),
             )
             one = next((c for c in self._harvest.document.collected if c.dump), None)
             if one is None:
@@ -270,14 +275,14 @@ class RackDrill:
         return f"{verdict.kind}: {verdict.title}"
 
     def _look_for_witnesses(self) -> None:
-        """No dump: what the console told of the crash is what there is."""
-        watch = self._session.watch
-        if watch is None or watch.recording.log is None or watch.saw(*DEATH) is None:
+        """No dump, or none that is good: whoever else tells of the crash."""
+        if self._fired_at is None or self._session.state.startswith(("alive", "untouched")):
             return
-        for witness in from_console(watch.recording.log):
-            crash = crash_in(witness.text)
-            if crash is not None:
-                self._tell(f"its console tells of the crash: {crash.title} ({witness.where})")
+        for witness in witnesses(self._session.machine, None):
+            if witness.title:
+                self._tell(
+                    f"its {witness.kind} tells of the crash: {witness.title} ({witness.where})"
+                )
 
     # -- the record --------------------------------------------------------------------------
 

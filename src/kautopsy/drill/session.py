@@ -20,9 +20,9 @@ from kautopsy.arming.facts import gather
 from kautopsy.capture.layouts import captures
 from kautopsy.capture.listing import list_captures
 from kautopsy.drill.titles import title_of
+from kautopsy.drill.witnesses import jump_host
 from kautopsy.host.host import Host
 from kautopsy.host.inventory import Machine
-from kautopsy.host.ssh import SshHost
 from kautopsy.host.target import open_host
 from kautopsy.model.errors import KautopsyError, UnreachableError, UnreadableError
 from kautopsy.model.readiness import CheckStatus, DoctorDocument
@@ -119,7 +119,7 @@ class Session:
         self._stack = contextlib.ExitStack()
         self._source: Source | None = None
         self.host: Host = self._stack.enter_context(self._open())
-        self.jump = self._jump()
+        self.jump = self._stack.enter_context(jump_host(self.machine))
 
     def __enter__(self) -> Session:
         return self
@@ -268,6 +268,7 @@ class Session:
             nonce=self.nonce,
             ready=self.ready,
             captures=self.before,
+            console=str(self.watch.recording.log) if self.watch is not None else None,
         )
         self.record_file = keep(self.record)
         if self.watch is not None:
@@ -409,12 +410,3 @@ class Session:
         machine = self.machine
         options = (f"ConnectTimeout={_CONNECT}", *machine.options) if quick else machine.options
         return open_host(machine.target, jump=machine.jump, options=options)
-
-    def _jump(self) -> SshHost | None:
-        bmc = self.machine.bmc
-        if bmc is None or bmc.jump is None:
-            return None
-        *before, last = bmc.jump.split(",")
-        return self._stack.enter_context(
-            SshHost(last, jump=",".join(before) or None, options=bmc.jump_options, as_root=False)
-        )

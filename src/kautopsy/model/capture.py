@@ -62,11 +62,13 @@ class Witness(Noun, frozen=True, kw_only=True):
 
     :param kind: ``pstore``, ``sel`` or ``console``
     :param where: a path of the machine, or what was asked
+    :param title: what the text engine calls the crash that it tells of
     """
 
     kind: str
     where: str
     text: str
+    title: str = ""
 
 
 class Fetched(Noun, frozen=True, kw_only=True):

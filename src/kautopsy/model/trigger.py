@@ -92,6 +92,7 @@ class TriggerRecord(Noun, frozen=True, kw_only=True):
     :param machine_clock: by the machine's clock, if it answered
     :param boot_id: of the boot that was ended, if it answered
     :param captures: paths of the dumps that were there before, if it answered
+    :param console: the file in which its console is recorded
     :param outcome: what came of it, once that is known
     """
 
@@ -108,4 +109,5 @@ class TriggerRecord(Noun, frozen=True, kw_only=True):
     nonce: str | None = None
     ready: bool | None = None
     captures: tuple[str, ...] | None = None
+    console: str | None = None
     outcome: str = ""

@@ -47,7 +47,10 @@ def print_collected(document: CollectDocument, *, file: TextIO | None = None) ->
     if not any(one.dump for one in document.collected):
         console.print(Text(f"{one_line(document.host)}: no dump", style="bold red"))
         for witness in document.witnesses:
-            console.print(Text(f"{witness.kind} tells of a crash: {one_line(witness.where)}"))
+            what = f": {one_line(witness.title)}" if witness.title else ""
+            console.print(
+                Text(f"{witness.kind} tells of a crash{what} ({one_line(witness.where)})")
+            )
             for line in witness.text.splitlines()[-30:]:
                 console.print(Text(f"    {clip(terminal(line), _LONGEST)}"))
     _notes(console, document)
