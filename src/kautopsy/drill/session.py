@@ -44,6 +44,13 @@ _ON_CONSOLE = 8.0
 """Seconds in which a line written to the log comes out of the console, if it does at all."""
 
 Kind = ConsoleEventKind
+# Failures to log in, or to get there: the trigger was not reached.
+_NOT_TOLD = frozenset(
+    {
+        *("bmc-password", "bmc-user", "bmc-cipher", "bmc-full", "bmc-certificate", "no-password"),
+        *("unknown-host", "auth-failed", "host-key-changed", "host-key-unknown"),
+    }
+)
 _STATES = {
     Kind.PANIC: "dying: it panicked, and its capture kernel should be saving",
     Kind.SYSRQ: "dying: it panicked, and its capture kernel should be saving",
@@ -277,9 +284,9 @@ class Session:
         try:
             return way.fire()
         except KautopsyError as error:
-            # Only what was surely refused leaves the machine as it was.
-            if error.exit_code.name in ("REFUSED", "USAGE"):
-                self.state = "untouched: the trigger was refused"
+            # Only what surely did not get through leaves the machine as it was.
+            if error.exit_code.name in ("REFUSED", "USAGE") or error.slug in _NOT_TOLD:
+                self.state = "untouched: the trigger was not pulled"
                 self.finish(f"not told: {error}")
             raise
 

@@ -35,7 +35,7 @@ class DrillRecord(Noun, frozen=True, kw_only=True):
     :param host: what the operator called the machine
     :param nodename: what it calls itself
     :param via: how it was panicked
-    :param when: when it was panicked, seconds since 1970, by the machine's own clock if it told
+    :param when: when it was panicked, seconds since 1970, by the operator's clock
     :param release: of the kernel that ran
     :param state: in what state the machine was left, where the drill did not end in order
     """

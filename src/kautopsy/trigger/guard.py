@@ -21,6 +21,9 @@ _PATTERN = frozenset("*?[]{},; \t\n")
 _STILL_DUMPING = 600.0
 """Seconds in which a second trigger would kill the capture kernel while it saves."""
 
+_OVER = ("back", "not told", "alive")
+"""How the outcome of a trigger begins after which the machine is known to run."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -217,7 +220,7 @@ def _unproven(machine: Machine, whose: Whose, serial: str | None, uuid: str | No
 def _not_just_now(node: str) -> None:
     for _path, record in records_of(node):
         age = time.time() - record.when
-        if 0 <= age < _STILL_DUMPING and not record.outcome.startswith(("back", "not told")):
+        if 0 <= age < _STILL_DUMPING and not record.outcome.startswith(_OVER):
             raise RefusedError(
                 f"was triggered {age:.0f} s ago by {record.who}, and nobody has seen it come back",
                 thing=node,
