@@ -13,6 +13,7 @@ import drgn
 
 from kautopsy.kernel.table import tables
 from kautopsy.model.errors import ExitCode
+from kautopsy.report.escape import terminal
 from kautopsy.shell.errors import CommandError
 from kautopsy.shell.session import Session
 
@@ -95,12 +96,26 @@ def interact(session: Session) -> None:
     names = namespace(session)
     before = readline.get_completer()
     readline.set_completer(rlcompleter.Completer(names).complete)
+    shown = sys.displayhook
+    sys.displayhook = _display
     try:
         code.interact(banner=BANNER, local=names, exitmsg="")
     except SystemExit:
         pass
     finally:
         readline.set_completer(before)
+        sys.displayhook = shown
+
+
+def _display(value: object) -> None:
+    """As drgn's prompt: its values as C, escaped; everything else as Python."""
+    import builtins
+
+    if value is None:
+        return
+    is_drgn = isinstance(value, (drgn.Object, drgn.Type, drgn.StackTrace, drgn.StackFrame))
+    print(terminal(str(value) if is_drgn else repr(value)))
+    builtins._ = value  # type: ignore[attr-defined]
 
 
 def execute_text(session: Session, text: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,8 +45,16 @@ def execute(session: Session, text: str, output: TextIO, *, page: bool = False) 
             return _shell(line.text or os.environ.get("SHELL", "/bin/sh"))
         if name == "<":
             return read_file(session, Path(line.text).expanduser(), output)
-        with _where_to(session, line, output, page and _can_page(line.name)) as target:
-            for row in lines_of(session, line.name, line.text):
+        rows = lines_of(session, line.name, line.text)
+        if page and _can_page(line.name) and not (line.file or line.pipeline):
+            first, more = _first_screen(rows, output)
+            if not more:
+                return True
+            rows = itertools.chain(first, rows)
+        else:
+            page = False
+        with _where_to(session, line, output, page) as target:
+            for row in rows:
                 target.write(terminal(row) + "\n")
     except BrokenPipeError:
         # The pager or the pipe was left: nothing is wrong, nobody wants the rest.
@@ -59,6 +69,27 @@ def execute(session: Session, text: str, output: TextIO, *, page: bool = False) 
         complain(session, name, _system_error(error))
         return False
     return True
+
+
+def _first_screen(rows: Lines, output: TextIO) -> tuple[list[str], bool]:
+    """As many rows as a screen holds, and whether there are more, so that a pager is worth it.
+
+    What fits is printed at once, even if the command is ended or fails before it is done.
+    """
+    height = max(2, shutil.get_terminal_size().lines - 1)
+    held: list[str] = []
+    full = False
+    try:
+        for row in rows:
+            held.append(row)
+            if len(held) >= height:
+                full = True
+                break
+    finally:
+        if not full:
+            output.writelines(terminal(row) + "\n" for row in held)
+            output.flush()
+    return held, full
 
 
 def _system_error(error: Exception) -> str:
@@ -223,8 +254,6 @@ def _wait(child: subprocess.Popen[str]) -> None:
 
 
 def _has(program: str) -> bool:
-    import shutil
-
     return shutil.which(program) is not None
 
 
