@@ -123,7 +123,12 @@ def execute_text(session: Session, text: str) -> None:
     names = session.cached("python", lambda: namespace(session))
     assert isinstance(names, dict)
     interpreter = code.InteractiveInterpreter(names)
-    interpreter.runsource(text, "<py>", "single")
+    shown = sys.displayhook
+    sys.displayhook = _display
+    try:
+        interpreter.runsource(text, "<py>", "single")
+    finally:
+        sys.displayhook = shown
 
 
 def run_script(session: Session, script: Path, arguments: list[str]) -> int:

@@ -23,6 +23,14 @@ _SLAB = "  SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE"
 _MOST_SLABS = 1_000_000
 
 
+def node_of(cache: Object, number: int) -> Object:
+    """``struct kmem_cache_node *``; ``kmem_cache.node[]`` became ``per_node[].node`` in 7.x."""
+    try:
+        return cache.node[number].read_()
+    except AttributeError:
+        return cache.per_node[number].node.read_()
+
+
 @dataclass(frozen=True)
 class Usage:
     """How much of a cache is in use, counted to the last object."""
@@ -71,7 +79,7 @@ def usage(cache: Object) -> Usage:
     printer = _SlabPrinter(cache)
     total = slabs = free = 0
     for number in for_each_online_node(cache.prog_):
-        node = cache.node[number].read_()
+        node = node_of(cache, number)
         if not node:
             continue
         total += int(node.total_objects.counter)
@@ -209,14 +217,14 @@ class _SlabPrinter:
         # The array is as long as this machine needs (kmem_cache_init), whatever its type says.
         for number in for_each_online_node(self.program):
             try:
-                node = self.cache.node[number].read_()
+                node = node_of(self.cache, number)
                 if not node:
                     continue
                 total = int(node.nr_slabs.counter) if hasattr(node, "nr_slabs") else -1
                 partials = int(node.nr_partial)
             except READ_ERRORS:
                 continue
-            yield "KMEM_CACHE_NODE   NODE  SLABS  PARTIAL  PER-CPU"
+            yield "KMEM_CACHE_NODE   NODE  SLABS  PARTIAL"
             slabs = str(total) if total >= 0 else "?"
             yield f"{node.value_():x}  {number:>4}  {slabs:>5}  {partials:>7}"
             yield f"NODE {number} PARTIAL:"

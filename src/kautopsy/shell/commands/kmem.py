@@ -39,7 +39,8 @@ def kmem(session: Session, arguments: argparse.Namespace) -> Lines:
 
     -S lists every object of a slab cache, [allocated] in brackets, by CPU and node. -r sums a root
     cache and its children (4.11 to 5.8). -c and -C walk the page_hash_table, which Linux 2.6 did
-    away with. The other options are drgn's, listed below.
+    away with. Objects that kernels since 7.0 keep in a CPU's sheaves count as allocated. The other
+    options are drgn's, listed below.
     """
     session.need_types("kmem")
     words = arguments.text.split()
