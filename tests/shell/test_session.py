@@ -217,8 +217,8 @@ def test_a_script_runs(dump: Specimen, tmp_path: Path) -> None:
         "sys.exit(7)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "kautopsy", "shell", str(dump.vmcore), "--debuginfo", "never",
-         str(script), "word"],
+        [sys.executable, "-m", "kautopsy", "shell", "--debuginfo", "never",
+         str(dump.vmcore), str(script), "word"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout, done.returncode) == ("word True 0\n", 7), done.stderr

@@ -14,7 +14,7 @@ _HEAD = """\
     kautopsy shell DUMP                       # a prompt
     kautopsy shell DUMP -c 'bt -a' -c log     # commands, then leave
     kautopsy shell DUMP -i FILE               # commands from a file, as crash -i
-    kautopsy shell DUMP script.py ARG...      # Python on the dump
+    kautopsy shell DUMP script.py ARG...      # Python on the dump (options stand before DUMP)
     kautopsy shell local                      # the running kernel, where it allows that
     echo bt | kautopsy shell DUMP
 
