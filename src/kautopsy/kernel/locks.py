@@ -30,6 +30,7 @@ from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 from kautopsy.kernel.code import Code
 from kautopsy.kernel.debts import debts
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.tasks import now
 from kautopsy.kernel.waits import LockKind, Stacks, Wait, find_waits
 from kautopsy.model.base import Unreadable
 
@@ -222,7 +223,9 @@ class Locks:
             return True
         asleep = [self.stacks.sleepers[one] for one in wait.queue if one in self.stacks.sleepers]
         slept = max((one.age for one in asleep if one.state != "R"), default=wait.age)
-        return self._monotonic - born + _CLOCKS_DIFFER + slept // 1000 >= slept
+        # Both clocks count from boot; where a guest was paused only one of them may have stood.
+        apart = abs(now(self.program) - self._monotonic)
+        return self._monotonic - born + _CLOCKS_DIFFER + apart + slept // 1000 >= slept
 
     def dead_owner(self, wait: Wait) -> int | None:
         """What the owner field of a mutex or rwsem says if that is not who took it, else None.
