@@ -139,7 +139,8 @@ def test_a_drill_through_the_jump_host(patient: Patient) -> None:
     assert record["report"]["verdict"]["kind"] == "operator-nmi"
     console = Path(record["console_log"]).read_text(errors="replace")
     assert record["nonce"] in console
-    assert "Kernel panic - not syncing: NMI: Not continuing" in console
+    # In an NMI the capture kernel may take over before the console gets a word of the panic.
+    assert "elfcorehdr=" in console and "saved vmcore in /var/crash/" in console
     assert around.password not in dump.parent.parent.parent.joinpath("record.json").read_text()
     # It is armed again by itself, and its doctor knows of the drill, here and on the machine.
     document = answer(machine, "doctor")
