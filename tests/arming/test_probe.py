@@ -111,3 +111,25 @@ def test_a_login_that_talks_and_one_that_is_cut_off() -> None:
         with pytest.raises(UnreadableError) as caught:
             ask(_Talkative("", "", cut))
         assert caught.value.slug == "no-answer"
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize(("ending", "listed"), [("", True), ("kill -9 $$", False)])
+def test_a_list_of_modules_that_was_cut_short_is_none(
+    shell: list[str], ending: str, listed: bool, tmp_path: Path
+) -> None:
+    """On a busy machine listing an initrd takes longer than the probe waits."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"no {shell[0]} here")
+    tool = tmp_path / "lsinitramfs"
+    tool.write_text(f"#!/bin/sh\necho usr/lib/modules/6.1/kernel/drivers/a.ko.xz\n{ending}\n")
+    tool.chmod(0o755)
+    functions = script_text().partition("\nsecure_boot() {")[0]
+    done = subprocess.run(
+        [*shell, "-s"],
+        input=f"{functions}\nimage_modules initrd\n".encode(),
+        capture_output=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        timeout=60,
+    )
+    assert (done.returncode == 0, done.stdout) == ((True, b"a\n") if listed else (False, b""))

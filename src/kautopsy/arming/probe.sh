@@ -196,12 +196,17 @@ module_names() { sed -n 's|.*/\([^/ ]*\)\.ko\(\.[a-z0-9]*\)\{0,1\}$|\1|p' | sort
 
 image_modules() {
     if have lsinitramfs; then
-        limited 40 lsinitramfs "$1" | module_names
+        lister=lsinitramfs
     elif have lsinitrd; then
-        limited 40 lsinitrd "$1" | module_names
+        lister=lsinitrd
     else
         return 127
     fi
+    # Of a list that was cut short (killed: 137) nobody can tell what it lacks.
+    listed=$(limited 40 "$lister" "$1")
+    status=$?
+    [ "$status" -lt 128 ] || return "$status"
+    printf '%s\n' "$listed" | module_names
 }
 
 secure_boot() {
