@@ -77,7 +77,7 @@ def exception(session: Session, registers: Registers, style: Style) -> Iterator[
         else:
             offset = values["ip"] - symbol.address
             shown = hex(offset) if style.radix == 16 else str(offset)
-            where = f"{symbol.name}+{shown}"
+            where = f"{symbol.name}+{shown}" if offset else symbol.name
         yield f"    [exception RIP: {where}]"
     yield from register_lines(values)
 

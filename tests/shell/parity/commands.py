@@ -284,7 +284,7 @@ whatis -r 256-512 -m task_struct
 """.splitlines()
 
 ALONE = {
-    "fuser": "crash 8.0 takes more than ten minutes for one file on these dumps",
+    "fuser": "crash 8.0.2 died in it (segmentation fault)",
     "exit": "leaves the session: tests/shell/test_session.py",
     "q": "as exit",
     "help": "its own words",

@@ -50,14 +50,18 @@ RULES: tuple[Rule, ...] = (
     Rule("^sys$", "^UPTIME:", Right.OWN, "crash 8.0.6 takes HZ for 1000 where the kernel has 250 "
          "(its config says so): the guest was up for 7 seconds", ("6.12",)),
     Rule("^mach$", "^HZ:", Right.OWN, "the kernel's CONFIG_HZ is 250", ("6.12",)),
-    Rule("^log -T", "", Right.OWN, "the same wrong uptime shifts the time of boot", ("6.12",)),
+    Rule("^log -T", "", Right.OWN, "the same wrong uptime shifts the time of boot; 9.0.2 "
+         "puts it into 1969", ("6.12", "7.2")),
     Rule("^timer", "", Right.OWN, "the clocks are read with the wrong HZ, and the bases since 6.9 "
          "are LOCAL, GLOBAL, DEF (include/linux/timer.h)", ("6.12", "7.2")),
     Rule("^(sys|mach)$", "^(MEMORY|MEMORY SIZE:?)", Right.BOTH, "crash counts what the memory map "
          "spans, rounded; kautopsy what the kernel manages"),
     Rule("^sys$", "^KERNEL:", Right.BOTH, "kautopsy needs no vmlinux"),
     Rule("^kmem -v", "", Right.OWN, "since 6.9 the areas are kept in several vmap_nodes, of which "
-         "crash 8.0.6 reads one", ("6.12",)),
+         "crash reads one", ("6.12", "7.2")),
+    Rule("^(mod|sym -[mM])", "", Right.OWN, "9.0.2 cannot read this kernel's modules", ("7.2",)),
+    Rule("bt", "", Right.OWN, "crash 9.0.2 goes on with what earlier calls left on the stack; the "
+         "unwind tables (ORC) lead to the entry code", ("7.2",)),
     Rule("^bt -n idle", "", Right.OWN, "-n idle leaves idle tasks' stacks out, says help bt; "
          "crash prints them"),
     Rule("^bt -E", "", Right.BOTH, "crash asks for exception stacks that this kernel does not map"),

@@ -109,7 +109,8 @@ def _system_calls(session: Session, which: str) -> Iterator[str]:
     yield "NUM  SYSTEM CALL                FILE AND LINE NUMBER"
     for number, name in names:
         if name != "sys_ni_syscall" or which:
-            yield f"{number:3x}  {name:<26} {_where(session, name)}".rstrip()
+            shown = f"{number:x}" if session.settings.radix == 16 else str(number)
+            yield f"{shown:>3}  {name:<26} {_where(session, name)}".rstrip()
 
 
 def _calls_known(session: Session, by_size: int) -> int:
