@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from drgn import Program
+from drgn.helpers.linux.mm import task_rss, task_vsize
+from drgn.helpers.linux.pid import find_task
 
 from kautopsy.kernel.cpus import cpus
 from kautopsy.kernel.log import log
@@ -48,6 +50,21 @@ def test_tables_agree_with_the_living_guest(made: tuple[Specimen, Program]) -> N
     assert any(truth.nonce in line.text for line in log(program))
     assert {"/proc", "/sys", "/dev"} <= {str(row.target) for row in mounts(program)}
     assert "lo" in {row.name for row in net_devices(program)}
+
+
+def test_processes_hold_what_drgn_counts(made: tuple[Specimen, Program]) -> None:
+    _, program = made
+    page = int(program["PAGE_SIZE"])
+    rows = list(processes(program))
+    assert len(rows) >= 5
+    for row in rows:
+        task = find_task(program, row.pid)
+        rss = task_rss(program, task)
+        assert (row.file, row.anon) == (rss.file * page, rss.anon * page)
+        assert (row.shmem, row.swap) == (rss.shmem * page, rss.swap * page)
+        assert row.rss == rss.total * page
+        assert row.virtual == task_vsize(task)
+        assert isinstance(row.rss, int) and 0 < row.rss < 1 << 23
 
 
 def test_memory_adds_up(made: tuple[Specimen, Program]) -> None:
