@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -101,7 +102,12 @@ def main() -> int:
         out.write(msgspec.json.encode(message) + b"\n")
         out.flush()
 
+    # What imports make stays: looking for garbage in it, now or later, only takes time.
+    gc.disable()
     from kautopsy.triage.autopsy import autopsy_steps
+
+    gc.freeze()
+    gc.enable()
 
     report: Report | None = None
     try:
