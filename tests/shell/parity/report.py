@@ -22,7 +22,7 @@ _CANNOT = re.compile(
     r"not supported or applicable|invalid (?:kernel|user) virtual address|^Usage:"
     r"|command not found|gdb request failed|seek error|cannot resolve"
     r"|does not exist in this kernel|invalid start argument|invalid structure|cannot determine"
-    r"|No such file|invalid task or pid|error trace:",
+    r"|No such file|invalid task or pid|error trace:|multiple member format",
     re.MULTILINE,
 )
 """What crash says when it cannot answer: nothing to compare with."""
