@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,6 +17,12 @@ _GUEST_SECONDS = 1200
 # A busy machine is no failure, and what CI finds it must find again.
 settings.register_profile("kautopsy", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("kautopsy")
+
+
+# A shell without job control starts what it puts into the background with SIGINT ignored, which
+# children inherit; tests of Ctrl-C mean it. What is handled here is reset to the default by exec.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
