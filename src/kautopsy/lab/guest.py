@@ -311,8 +311,11 @@ class Guest:
         port, console = self._port, self._console
 
         def ready() -> bool:
-            if console.find(diagnosis.PANIC) is not None:
-                raise self._lost("it panicked while it booted")
+            panic = console.find(diagnosis.PANIC)
+            if panic is not None:
+                # What it said first: its backtrace may be all that the tail holds by now.
+                words = console.texts[panic : panic + 3]
+                raise self._lost("it panicked while it booted", console=words)
             return any(line.startswith("ready ") for line in port.whole_lines())
 
         self._wait(ready, self._limits.boot, "its first process")
@@ -397,8 +400,8 @@ class Guest:
                     raise self._lost(f"nothing after {limit:.0f} s of waiting for {what}")
                 self._news.wait(min(left, 1.0))
 
-    def _lost(self, what: str) -> GuestLostError:
-        lines = self._console.texts if self._console is not None else []
+    def _lost(self, what: str, *, console: list[str] | None = None) -> GuestLostError:
+        lines = console or (self._console.texts if self._console is not None else [])
         words = f"QEMU: {self._qemu.words}; " if self._qemu and self._qemu.words else ""
         return GuestLostError(
             what,
