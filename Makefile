@@ -1,7 +1,7 @@
 # Every target starts with the virtual environment; the bootstrap says what it installs and asks
 # before it uses sudo (ASSUME_YES=1 answers yes).
 .DELETE_ON_ERROR:
-.PHONY: venv drill test test-quick lint lock bench bench-verdicts schema
+.PHONY: venv drill test test-quick test-machines lint lock bench bench-verdicts schema
 
 RUN := .venv/bin
 DEBUGINFO ?= 0
@@ -18,6 +18,10 @@ test: venv lint
 test-quick: venv
 	@$(RUN)/pytest -m 'not guest'
 
+# A whole Debian from not ready, through arming, drills over its BMC and a rehearsal, and back.
+test-machines: venv
+	@KAUTOPSY_MACHINES=1 $(RUN)/pytest tests/machines
+
 lint: venv
 	@$(RUN)/ruff check
 	@$(RUN)/ruff format --check
@@ -32,7 +36,7 @@ lock: venv
 	    --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 bench: venv
-	@for script in $(filter-out bench/verdicts.py bench/fleet.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
+	@for script in $(filter-out bench/verdicts.py bench/fleet.py bench/fleet_http.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
 
 bench-verdicts: venv
 	@$(RUN)/python bench/verdicts.py
@@ -40,3 +44,4 @@ bench-verdicts: venv
 # Needs PostgreSQL for half of its figures; takes about ten minutes.
 bench-fleet: venv
 	@$(RUN)/python bench/fleet.py
+	@$(RUN)/python bench/fleet_http.py

@@ -5,6 +5,7 @@ One machine serves all tests of a release, in the order in which they stand here
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed"),
     pytest.mark.skipif(not possible(), reason="needs root, ip, sshd, ipmitool and ipmi_sim"),
 ]
+# Arming, drilling and disarming takes half an hour on two cores: make test-machines.
+walk = pytest.mark.skipif(
+    not os.environ.get("KAUTOPSY_MACHINES"), reason="takes half an hour: make test-machines"
+)
 _FOLDERS = ("etc", "boot")
 # A guest that gets no CPU for half a minute has a soft lockup, and the policy panics on those.
 _POLICY = ("--sysctl", "kernel.watchdog_thresh=60")
@@ -79,6 +84,7 @@ def test_looking_changes_nothing(patient: Patient) -> None:
     assert differences(patient.before, manifest(patient.machine.host, *_FOLDERS)) == []
 
 
+@walk
 def test_arm_apply_and_a_reboot_make_it_ready(patient: Patient) -> None:
     machine = patient.machine
     kautopsy(machine, "arm", "--apply", "--yes", *_POLICY)
@@ -94,6 +100,7 @@ def test_arm_apply_and_a_reboot_make_it_ready(patient: Patient) -> None:
     patient.armed = True
 
 
+@walk
 @pytest.mark.parametrize(("size", "passes"), [("64", False), ("", True)])
 def test_a_rehearsal_tells_what_a_crash_would_do(patient: Patient, size: str, passes: bool) -> None:
     assert patient.armed
@@ -108,6 +115,7 @@ def test_a_rehearsal_tells_what_a_crash_would_do(patient: Patient, size: str, pa
         assert "out of memory" in check["summary"] and "crashkernel=" in check["fix"]
 
 
+@walk
 def test_a_kernel_that_was_told_otherwise_survives_its_nmi(patient: Patient) -> None:
     """Over the jump host: the BMC is told, and the console says what came of the NMI."""
     assert patient.armed
@@ -122,6 +130,7 @@ def test_a_kernel_that_was_told_otherwise_survives_its_nmi(patient: Patient) -> 
     host.run(["sysctl", "-w", "kernel.unknown_nmi_panic=1"])
 
 
+@walk
 def test_a_drill_through_the_jump_host(patient: Patient) -> None:
     """NMI → panic → kdump → reboot → collect → report, in one command."""
     assert patient.armed
@@ -148,6 +157,7 @@ def test_a_drill_through_the_jump_host(patient: Patient) -> None:
     assert status(document)["last-drill"] == "pass"
 
 
+@walk
 def test_a_drill_straight_at_the_bmc(patient: Patient) -> None:
     """The same with pyghmi, once there is a route to the BMC."""
     assert patient.armed
@@ -160,6 +170,7 @@ def test_a_drill_straight_at_the_bmc(patient: Patient) -> None:
     assert record["report"]["verdict"]["kind"] == "operator-nmi"
 
 
+@walk
 def test_disarm_gives_every_file_back(patient: Patient) -> None:
     assert patient.armed
     kautopsy(patient.machine, "disarm", "--yes")
