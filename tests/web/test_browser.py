@@ -57,7 +57,7 @@ def test_a_person_finds_merges_reads_and_searches(url: str, database: Database) 
 
     hostile = sighting(31337, host=f"h{HOSTILE}", function="evil", module="evil", model=HOSTILE)
     with database.write() as connection:
-        record(connection, [sighting(seed, function=f"browsed_{seed}") for seed in (1, 2)])
+        record(connection, [sighting(4000 + n, function=f"browsed_{n}") for n in (1, 2)])
         record(connection, [hostile])
         evil = queries.groups.ranked(connection, GroupFilter(text="evil")).groups[0].id
     complaints: list[str] = []

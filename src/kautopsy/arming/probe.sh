@@ -202,10 +202,11 @@ image_modules() {
     else
         return 127
     fi
-    # Of a list that was cut short (killed: 137) nobody can tell what it lacks.
+    # Of a list that was cut short (killed: 137), or of an image that is just being written (an
+    # error), nobody can tell what it lacks.
     listed=$(limited 40 "$lister" "$1")
     status=$?
-    [ "$status" -lt 128 ] || return "$status"
+    [ "$status" = 0 ] || return "$status"
     printf '%s\n' "$listed" | module_names
 }
 
