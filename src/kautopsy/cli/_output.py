@@ -23,6 +23,11 @@ def print_json(document: msgspec.Struct) -> None:
     print(to_json(document))
 
 
+def say(line: str) -> None:
+    """A line on stderr, without control characters."""
+    print(one_line(line), file=sys.stderr, flush=True)
+
+
 class Progress:
     """A line on stderr for every stage a user waits for, with its seconds when it ends.
 

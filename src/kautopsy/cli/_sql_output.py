@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 _NUMBERS = ("INT", "DOUBLE", "DECIMAL", "FLOAT")
 
 
-def say(line: str) -> None:
-    """A line on stderr."""
-    print(one_line(line), file=sys.stderr)
-
-
 def print_result(result: Result, notes: Sequence[str], kind: str, out: Path | None) -> None:
     """Print ``result`` as ``table``, ``json`` or ``csv``, or write it to the file ``out``."""
     text = {"table": _table, "csv": _csv}.get(kind, lambda one: _json(one, notes))(result)

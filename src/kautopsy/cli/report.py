@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kautopsy.cli._output import add_json, print_json
+from kautopsy.cli._output import add_json, print_json, say
 from kautopsy.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
     links = SourceLinks(arguments.source_url)
     target = find_target(arguments.target)
     for note in target.notes:
-        _say(note)
+        say(note)
     for skipped in target.skipped:
-        _say(f"skipped {skipped.path}: {skipped.why}")
+        say(f"skipped {skipped.path}: {skipped.why}")
 
     reports = _reports(target, arguments)
     if arguments.json or _STDOUT in (arguments.html, arguments.markdown):
@@ -174,10 +174,4 @@ def _write_files(report: Report, arguments: argparse.Namespace, links: SourceLin
             sys.stdout.write(text)
         else:
             write(Path(name), text)
-            _say(f"wrote {name}")
-
-
-def _say(line: str) -> None:
-    from kautopsy.report.escape import one_line
-
-    print(one_line(line), file=sys.stderr)
+            say(f"wrote {name}")

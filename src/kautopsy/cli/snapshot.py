@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kautopsy.cli._output import Progress, add_json, print_json
+from kautopsy.cli._output import Progress, add_json, print_json, say
 from kautopsy.model.errors import ExitCode, UsageError
 
 
@@ -30,7 +30,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write one snapshot."""
-    from kautopsy.cli._sql_output import say
     from kautopsy.shell.snapshot import write
     from kautopsy.shell.sql_source import DumpSource
     from kautopsy.triage.isolation import Limits

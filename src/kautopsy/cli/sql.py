@@ -50,7 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer one query."""
-    from kautopsy.cli._sql_output import print_result, print_schema, say
+    from kautopsy.cli._output import say
+    from kautopsy.cli._sql_output import print_result, print_schema
     from kautopsy.report.save import check_writable
     from kautopsy.shell.sql import Database
 

@@ -13,7 +13,7 @@ from kautopsy.model.base import Unreadable
 from kautopsy.model.errors import UnreadableError, UsageError
 from kautopsy.model.report import Report
 from kautopsy.shell.snapshot import Snapshot, is_snapshot, open_snapshot
-from kautopsy.shell.sql import Database
+from kautopsy.shell.sql import Database, named
 from kautopsy.shell.sql_source import DumpSource
 from kautopsy.shell.sql_views import VIEWS
 from kautopsy.triage.isolation import Limits, analyse
@@ -138,6 +138,8 @@ class Dumps:
             result = database.query(sql, max_rows=_ROWS, seconds=_SECONDS)
             notes = tuple(dict.fromkeys(database.notes))
             notes += tuple(str(failure) for failure in database.failures)
+        words = named(sql)
+        read = tuple(table.name for table in tables() if table.name in words)
         return answer(
             {
                 "columns": [
@@ -146,7 +148,7 @@ class Dumps:
                 ],
                 "rows": result.rows,
             },
-            *(Cites(source=one.name, tables=_named(sql)) for one in chosen),
+            *(Cites(source=one.name, tables=read) for one in chosen),
             notes=notes,
             truncated=result.truncated,
         )
@@ -181,8 +183,3 @@ class Dumps:
             build_id=file.build_id if file else None,
             symbols=report.symbols.source.value,
         )
-
-
-def _named(sql: str) -> tuple[str, ...]:
-    words = set(sql.lower().replace("(", " ").replace(",", " ").split())
-    return tuple(table.name for table in tables() if table.name in words)

@@ -79,7 +79,7 @@ class Database:
             ``bad-sql``), or it ran out of memory or time (``query-memory``, ``query-time``)
         """
         _one_query(self._connection, text)
-        self._fill(_named(text), _columns(text))
+        self._fill(named(text), _columns(text))
         self._lock()
         cursor = self._run(text, seconds)
         rows = cursor.fetchmany(max_rows + 1)
@@ -97,7 +97,7 @@ class Database:
         :raises UsageError: as :meth:`query`
         """
         _one_query(self._connection, text)
-        self._fill(_named(text), _columns(text))
+        self._fill(named(text), _columns(text))
         self._lock(path)
         body = text.strip().rstrip(";")
         copy = f"COPY (\n{body}\n) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
@@ -207,7 +207,7 @@ def _one_query(connection: duckdb.DuckDBPyConnection, text: str) -> None:
         )
 
 
-def _named(text: str) -> set[str]:
+def named(text: str) -> set[str]:
     """Names of tables and views that ``text`` may speak of, and those behind the views.
 
     Words, not syntax: a table too many costs milliseconds, one too few a wrong answer.
@@ -222,10 +222,10 @@ def _named(text: str) -> set[str]:
 def _columns(text: str) -> frozenset[str] | None:
     """Names of columns that ``text`` may speak of; None where it may speak of any.
 
-    As :func:`_named`: words, not syntax. Stars (but count(*)), FROM without SELECT, DESCRIBE,
+    As :func:`named`: words, not syntax. Stars (but count(*)), FROM without SELECT, DESCRIBE,
     NATURAL joins and columns by number mean columns without naming them.
     """
-    words = _named(text)
+    words = named(text)
     plain = re.sub(r"count\s*\(\s*\*\s*\)", "", text.lower())
     if re.search(r"[*#]", plain) or "select" not in words or words & _UNNAMED:
         return None
