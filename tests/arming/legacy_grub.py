@@ -81,7 +81,7 @@ def make_disk(disk: Path, tree: Path) -> None:
 class _DiskOnly:
     accelerator: Accelerator
     disk: Path
-    channels = ("qmp", "console")
+    ports = ("console",)
 
     def argv(self, folder: Path) -> list[str]:
         return [
@@ -96,7 +96,7 @@ def boot(disk: Path) -> str:
     said = re.compile(r"cmdline: (.*) :end")
     with guest_folder() as folder:
         qemu = Qemu(_DiskOnly(working_accelerator(), disk), folder)
-        console = SerialPort(qemu.sockets["console"], news=threading.Condition())
+        console = SerialPort(qemu.ports["console"], news=threading.Condition())
         try:
             deadline = time.monotonic() + Limits().patient().boot
             while console.find(said) is None:
@@ -106,7 +106,7 @@ def boot(disk: Path) -> str:
         finally:
             qemu.kill()
             console.close()
-            qemu.sockets["qmp"].close()
+            qemu.qmp.close()
     match = said.search(text)
     assert match is not None
     return match[1]

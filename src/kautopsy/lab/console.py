@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kautopsy.lab.wire import Connection
+
 
 @dataclass(frozen=True)
 class ConsoleLine:
@@ -21,7 +23,7 @@ class ConsoleLine:
 
 
 class SerialPort:
-    """Reads a connected socket in a thread until the other side closes it.
+    """Reads a connection in a thread until the other side closes it.
 
     :param news: notified on every line and at the end; ports of one guest share it, so that one
         wait sees all that happens
@@ -31,13 +33,13 @@ class SerialPort:
 
     def __init__(
         self,
-        connection: socket.socket,
+        connection: Connection,
         *,
         news: threading.Condition,
         log: Path | None = None,
         tee: Callable[[bytes], None] | None = None,
     ) -> None:
-        self._socket = connection
+        self._connection = connection
         self._news = news
         self._log = log
         self._listeners = [tee] if tee is not None else []
@@ -92,21 +94,21 @@ class SerialPort:
     def write(self, data: bytes) -> None:
         """Type ``data``; a guest that is gone reads nothing, which shows elsewhere."""
         with contextlib.suppress(OSError):
-            self._socket.sendall(data)
+            self._connection.sendall(data)
 
     def close(self) -> None:
         """Stop reading."""
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._connection.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=5)
-        self._socket.close()
+        self._connection.close()
 
     def _read(self) -> None:
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(self._log.open("ab", buffering=0)) if self._log else None
             while True:
                 try:
-                    data = self._socket.recv(65536)
+                    data = self._connection.recv(65536)
                 except OSError:
                     data = b""
                 if not data:

@@ -293,18 +293,18 @@ class Guest:
         )
         self._qemu = Qemu(hardware, self.folder)
         self._stack.callback(self._qemu.kill)
-        self._stack.callback(self._qemu.sockets["qmp"].close)
+        self._stack.callback(self._qemu.qmp.close)
         self._console = SerialPort(
-            self._qemu.sockets["console"],
+            self._qemu.ports["console"],
             news=self._news,
             log=self.folder / "console.log",
             tee=self._tee,
         )
         self._stack.callback(self._console.close)
-        self._port = SerialPort(self._qemu.sockets["shell"], news=self._news)
+        self._port = SerialPort(self._qemu.ports["shell"], news=self._news)
         self._stack.callback(self._port.close)
         try:
-            self._qmp = QmpClient(self._qemu.sockets["qmp"])
+            self._qmp = QmpClient(self._qemu.qmp)
         except QmpError as error:
             self._qemu.wait(5)  # its last words come before its end
             raise self._lost(f"QEMU ended at once: {error.what}") from error

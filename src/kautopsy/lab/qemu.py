@@ -1,4 +1,4 @@
-"""One QEMU process: its command line, its sockets, and that nothing of it is left behind."""
+"""One QEMU process: its command line, its monitor and ports, and that nothing of it stays."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kautopsy.lab.errors import GuestLostError
+from kautopsy.lab.wire import Wire
 from kautopsy.model.errors import MissingToolError
 
 _PROGRAM = "qemu-system-x86_64"
@@ -30,11 +31,11 @@ class Hardware(Protocol):
     """A machine as QEMU is told it."""
 
     @property
-    def channels(self) -> tuple[str, ...]:
-        """Sockets that QEMU connects to, by their names in the folder; ``qmp`` is one."""
+    def ports(self) -> tuple[str, ...]:
+        """Serial ports whose pipes QEMU opens, by their names in the folder."""
 
     def argv(self, folder: Path) -> list[str]:
-        """QEMU's command line; the sockets are in ``folder``."""
+        """QEMU's command line; its sockets and pipes are in ``folder``."""
 
 
 def common_argv(accelerator: Accelerator, memory_mib: int, cpus: int, folder: Path) -> list[str]:
@@ -52,9 +53,13 @@ def common_argv(accelerator: Accelerator, memory_mib: int, cpus: int, folder: Pa
         *("-cpu", cpu),
         *("-m", str(memory_mib), "-smp", str(cpus)),
         *("-chardev", f"socket,id=qmp,path={folder / 'qmp'}", "-mon", "qmp,mode=control"),
-        *("-chardev", f"socket,id=console,path={folder / 'console'}"),
-        *("-serial", "chardev:console"),
+        *serial_argv("console", folder),
     ]
+
+
+def serial_argv(name: str, folder: Path) -> list[str]:
+    """The next serial port, on a :class:`~kautopsy.lab.wire.Wire`."""
+    return ["-chardev", f"pipe,id={name},path={folder / name}", "-serial", f"chardev:{name}"]
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,16 @@ class InitramfsHardware:
     append: str
     disks: tuple[Path, ...]
     extra: tuple[str, ...] = ()
-    channels = ("qmp", "console", "shell")
+    ports = ("console", "shell")
 
     def argv(self, folder: Path) -> list[str]:
-        """QEMU's command line; the sockets are in ``folder``."""
+        """QEMU's command line; its sockets and pipes are in ``folder``."""
         argv = [
             *common_argv(self.accelerator, self.memory_mib, self.cpus, folder),
             "-no-reboot",
             *("-kernel", str(self.kernel), "-initrd", str(self.initramfs)),
             *("-append", self.append),
-            *("-chardev", f"socket,id=shell,path={folder / 'shell'}"),
-            *("-serial", "chardev:shell"),
+            *serial_argv("shell", folder),
             *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net"),
         ]
         for disk in self.disks:
@@ -93,7 +97,8 @@ class InitramfsHardware:
 class Qemu:
     """A running QEMU. It dies with the thread that started it, however that one ends.
 
-    :ivar sockets: the hardware's channels, connected
+    :ivar qmp: the monitor's socket, connected
+    :ivar ports: the hardware's serial ports
     :raises MissingToolError: QEMU is not installed
     :raises GuestLostError: it ended at once; the error holds its own words
     """
@@ -105,8 +110,12 @@ class Qemu:
                     "is not installed", thing=tool, hint="install qemu-system-x86 and util-linux"
                 )
         self._words = folder / "qemu.log"
-        listeners = {name: _listen(folder / name) for name in hardware.channels}
-        try:
+        listener = _listen(folder / "qmp")
+        with contextlib.ExitStack() as undo:
+            undo.callback(listener.close)
+            self.ports = {name: Wire(folder / name) for name in hardware.ports}
+            for port in self.ports.values():
+                undo.callback(port.close)
             with self._words.open("wb") as words:
                 self._process = subprocess.Popen(
                     ["setpriv", "--pdeathsig", "KILL", *hardware.argv(folder)],
@@ -116,16 +125,10 @@ class Qemu:
                     # Ctrl-C is for us: we take the guest down in order.
                     start_new_session=True,
                 )
-            with contextlib.ExitStack() as undo:
-                undo.callback(self.kill)
-                self.sockets = {
-                    name: undo.enter_context(self._accept(listener))
-                    for name, listener in listeners.items()
-                }
-                undo.pop_all()
-        finally:
-            for listener in listeners.values():
-                listener.close()
+            undo.callback(self.kill)
+            self.qmp = self._accept(listener)
+            listener.close()
+            undo.pop_all()
 
     @property
     def running(self) -> bool:
@@ -185,6 +188,7 @@ def version() -> str:
 
 
 def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen(1)

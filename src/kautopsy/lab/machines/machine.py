@@ -86,7 +86,7 @@ class MachineHardware:
     disk_format: str
     direct: DirectBoot | None
     extra: tuple[str, ...]
-    channels = ("qmp", "console")
+    ports = ("console",)
 
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line."""
@@ -244,12 +244,10 @@ class Machine:
                 *config.qemu,
             ),
         )
-        for channel in hardware.channels:
-            (self.folder / channel).unlink(missing_ok=True)
         self._qemu = Qemu(hardware, self.folder)
         self._power.callback(self._qemu.kill)
         self._console = SerialPort(
-            self._qemu.sockets["console"],
+            self._qemu.ports["console"],
             news=self._news,
             log=self.folder / "console.log",
             tee=self._tee,
@@ -259,9 +257,9 @@ class Machine:
         self._power.callback(relay.close)
         if self._bmc is not None:
             self._bmc.attach(self._console)
-        self._power.callback(self._qemu.sockets["qmp"].close)
+        self._power.callback(self._qemu.qmp.close)
         try:
-            self._qmp = QmpClient(self._qemu.sockets["qmp"])
+            self._qmp = QmpClient(self._qemu.qmp)
         except QmpError as error:
             self._qemu.wait(5)
             raise self._lost(f"QEMU ended at once: {error.what}") from error
