@@ -11,7 +11,7 @@ from kautopsy.oops.registers import registers_in
 from kautopsy.oops.scan import CHUNK, regions
 from kautopsy.oops.splitter import recognise
 from kautopsy.oops.taint import in_words, taint_in
-from kautopsy.oops.titles import cut, guilty, hung, plain, stable, stall
+from kautopsy.oops.titles import cut, guilty, hung, plain, recursion, stable, stall
 from kautopsy.oops.triggers import LITERALS
 
 
@@ -143,6 +143,21 @@ def test_titles_pass_over_helpers() -> None:
     assert guilty(_frames("dump_stack", "__list_del_entry_valid", "queue_drop")) == "queue_drop"
     assert guilty(_frames("memcpy", "foo.isra.3")) == "foo"
     assert plain("__x64_sys_read") == plain("SyS_read") == "sys_read"
+
+
+def test_a_recursion_is_named_by_where_it_was_entered() -> None:
+    def entered(*names: str) -> str | None:
+        frame = recursion(_frames(*names))
+        return frame.function if frame is not None else None
+
+    outside = ("open_tree", "vfs_write", "ksys_write")
+    assert entered("memset", *["walk"] * 6, *outside) == "walk"
+    # The circle of two was entered through "visit", wherever the stack ended.
+    assert entered(*["walk", "visit"] * 6, *outside) == "visit"
+    assert entered("visit", *["walk", "visit"] * 6, *outside) == "visit"
+    # Twice is no recursion, and in a circle through dispatchers nobody is more to blame.
+    assert entered("walk", "walk", *outside) is None
+    assert entered(*["notify", "call_chain", "event", "change", "update"] * 9, *outside) is None
 
 
 def test_stalls_are_named_below_the_dispatcher() -> None:

@@ -132,6 +132,29 @@ def stall(frames: Sequence[Frame], *patterns: re.Pattern[str]) -> str | None:
     return fault
 
 
+_LONGEST_CIRCLE = 3
+_TURNS = 5
+
+
+def recursion(frames: Sequence[Frame]) -> Frame | None:
+    """Where a recursion of one function, or of two or three that call each other, was entered.
+
+    That is the outermost frame of the circle, which does not depend on where in it the stack ended.
+    A longer circle goes through dispatchers (notifier chains, file operations), and none of its
+    functions is more to blame than who began it.
+    """
+    own = [frame for frame in frames if frame.function and frame.reliable and not frame.inline]
+    names = [plain(frame.function or "") for frame in own]
+    for length in range(1, _LONGEST_CIRCLE + 1):
+        run = 0
+        for at in range(length, len(names)):
+            run = run + 1 if names[at] == names[at - length] else 0
+            goes_on = at + 1 < len(names) and names[at + 1] == names[at + 1 - length]
+            if run >= _TURNS * length and not goes_on:
+                return own[at]
+    return None
+
+
 _HUNG_BUCKETS = {
     "rtnl_lock": "rtnl_lock",
     "synchronize_rcu": "synchronize_rcu",

@@ -7,7 +7,7 @@ import re
 from kautopsy.model.crash import Kind, Trigger
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name, at_instruction, in_function, on_stack, report, stack
-from kautopsy.oops.titles import stall
+from kautopsy.oops.titles import plain, recursion, stall
 
 _POISON = re.compile(r"6b6b6b6b|5a5a5a5a")
 """SLUB's and SLAB's POISON_FREE and POISON_INUSE (include/linux/poison.h)."""
@@ -166,14 +166,16 @@ def _double_fault(match: re.Match[str], body: Body) -> Name:
     detail_of=("stack-overflow", "page-fault", "double-fault"),
 )
 def _stack_overflow(match: re.Match[str], body: Body) -> Name:
-    """The innermost function is chance: who began what recursed is the same every time."""
+    """The innermost function is chance: who recursed, or began it, is the same every time."""
     title = (
         "BUG: stack guard page was hit"
         if "guard page" in body.head.text
         else "kernel stack overflow"
     )
     name = _fault(body, title, Kind.STACK_OVERFLOW, "PANIC: double fault")
-    function = stall(stack(body)) if body.has_trace else None
+    frames = stack(body) if body.has_trace else ()
+    again = recursion(frames)
+    function = plain(again.function or "") if again is not None else stall(frames)
     return Name(
         kind=name.kind,
         title=in_function(title, function) if function else name.title,

@@ -21,6 +21,7 @@ from kautopsy.kernel.stacks import locate
 from kautopsy.kernel.tasks import plain
 from kautopsy.model.crash import Crash, Frame, Kind, Trigger
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
+from kautopsy.oops.titles import recursion
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import detector
 from kautopsy.triage.detectors.hardware import record_evidence
@@ -62,6 +63,7 @@ _FAULTS = frozenset(
 )
 _POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
 
+_RAN_OVER = (Kind.STACK_OVERFLOW, Kind.DOUBLE_FAULT)
 _REMARKS = (Kind.WARNING, Kind.LOCK_MISUSE, Kind.DATA_RACE)
 
 _HARDWARE = (Kind.MACHINE_CHECK, Kind.HARDWARE_NMI)
@@ -143,7 +145,8 @@ def _blame(
         told = _caller(scene, registers)
     elif crash.instruction is not None:
         frames = (crash.instruction, *frames)
-    told = told or culprit(frames)
+    again = recursion(frames) if crash.kind in _RAN_OVER else None
+    told = told or culprit(frames if again is None else (again,))
     if told is None and crash.kind in (Kind.SLAB_CORRUPTION, Kind.PAGE_CORRUPTION):
         # Newer kernels let SLUB print the object only and leave the backtrace to a WARN() after it
         # (mm/slub.c, slab_err() and object_err()).
