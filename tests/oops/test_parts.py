@@ -7,9 +7,9 @@ import pytest
 from kautopsy.model.crash import Frame, Kind
 from kautopsy.oops import read_crashes, read_text
 from kautopsy.oops.code import Machine, disassemble, machine_of
+from kautopsy.oops.heads import recognise
 from kautopsy.oops.registers import registers_in
 from kautopsy.oops.scan import CHUNK, regions
-from kautopsy.oops.splitter import recognise
 from kautopsy.oops.taint import in_words, taint_in
 from kautopsy.oops.titles import cut, guilty, hung, plain, recursion, stable, stall
 from kautopsy.oops.triggers import LITERALS

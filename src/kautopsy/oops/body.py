@@ -12,6 +12,18 @@ from kautopsy.oops.frames import frames_in
 from kautopsy.oops.instruction import Instruction, instruction_in
 from kautopsy.oops.lines import Line
 from kautopsy.oops.registers import registers_in
+from kautopsy.oops.sight import (
+    BELONGS,
+    BYSTANDER,
+    CODE,
+    END,
+    FOREIGN,
+    FRAME,
+    NO_STACK,
+    POINTER,
+    STACK,
+    look,
+)
 
 _AFTER_END = 30
 """Lines after `end trace` that may repeat the registers, as x86 does (oops_end)."""
@@ -45,8 +57,6 @@ _INTERRUPT = re.compile(
 # The segment tells registers of an interrupted context from the line at a report's end; crash(8)
 # says `[exception RIP: `.
 _INTERRUPTED = re.compile(r"IP: *(?:00?\d0|e030):|\[exception [RE]?IP")
-# What a report goes on with beside backtraces and facts: x86's mce/core.c and nmi.c
-_BELONGS = re.compile(r"\[Hardware Error\]: |strange power saving mode|Dazed and confused")
 _CODE = re.compile(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
 _CODE_NEXT = re.compile(
     r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$"
@@ -96,6 +106,8 @@ class Body:
         self.before = tuple(before)
         self.lines: list[Line] = [head]
         self.traces: list[Trace] = []
+        self.has_trace = False
+        """Whether a backtrace with a frame was read."""
         self.facts = Facts()
         self.registers: dict[str, int] = {}
         self.instruction: Frame | None = None
@@ -122,11 +134,6 @@ class Body:
         self._read_instruction(head.text)
         if head.text.endswith("RIP:"):  # 2.6.18: the location is on the next line
             self._waiting = Instruction(Frame(), waits=True)
-
-    @property
-    def has_trace(self) -> bool:
-        """Whether a backtrace with a frame was read."""
-        return any(trace.frames for trace in self.traces)
 
     def texts(self) -> list[str]:
         """The texts of all lines from the head on."""
@@ -160,39 +167,54 @@ class Body:
             return False
         if self._waiting is not None and self._resume_instruction(text):
             return True
-        if _END.search(text):
-            ended = text.startswith("---[ end") or "---[ end" in text
-            if ended:
-                self.ended = True
-                self._end_line = self.lines[-1].number
-                self._current = None
-                self._section = None
-            return ended
+        seen = look(text)
+        if seen.frame is not None:
+            return self._take_frames([seen.frame], text)
+        cues = seen.cues
+        if cues & END and _END.search(text):
+            return self._end(text)
         if _SLUB_TRACK.match(text):
             self._announce(text, call=False)
             return True
-        if self._read_stack_head(text):
+        if cues & (STACK | NO_STACK) and self._read_stack_head(text):
             return True
-        if self._read_frames(text):
+        if cues & FRAME and self._read_frames(text):
             return True
-        if self._read_code(text):
+        if (cues & CODE or self._in_code) and self._read_code(text):
             return True
-        if self._read_instruction(text):
+        if cues & POINTER and self._read_instruction(text):
             return True
-        found = self.facts.read(text) or _BELONGS.search(text) is not None
+        found = self.facts.read(text)
+        found |= bool(cues & BELONGS)
         found |= self._read_registers(text)
-        if _PAGE_OWNER.match(text):
-            self._section = (text.strip(), len(self.lines) - 1)
-        elif not found and (_SECTION.match(text) or _LOCK_DEPENDENCY.match(text)):
-            self._section = (text.strip(), len(self.lines) - 1)
-            if _LOCK_DEPENDENCY.match(text):
-                self._current = None
-        if _FOREIGN.search(text) and (not self.has_trace or "FAULT_INJECTION" in text):
-            self.foreign_stack = True
-        if "kthread stack dump" in text:
+        self._read_section(text, found)
+        if cues & FOREIGN and _FOREIGN.search(text):
+            self.foreign_stack |= not self.has_trace or "FAULT_INJECTION" in text
+        if cues & BYSTANDER:
             self._section = (text.strip(), len(self.lines) - 1)
             self._bystander = True
         return found
+
+    def _end(self, text: str) -> bool:
+        """Whether the line that ends the report is still of it."""
+        if "---[ end" not in text:
+            return False
+        self.ended = True
+        self._end_line = self.lines[-1].number
+        self._current = None
+        self._section = None
+        return True
+
+    def _read_section(self, text: str, known: bool) -> None:
+        """Take note of a line that says what the backtrace after it is."""
+        if text.startswith(("page", "Page")) and _PAGE_OWNER.match(text):
+            self._section = (text.strip(), len(self.lines) - 1)
+        elif not known:
+            chain = "-> #" in text and _LOCK_DEPENDENCY.match(text) is not None
+            if chain or (text.endswith(":") and _SECTION.match(text)):
+                self._section = (text.strip(), len(self.lines) - 1)
+            if chain:
+                self._current = None
 
     def _read_stack_head(self, text: str) -> bool:
         match = _STACK_HEAD.search(text) if ":" in text else None
@@ -236,6 +258,9 @@ class Body:
             frames = frames_in(inside["where"])
             if not frames:
                 return False
+        return self._take_frames(frames, text)
+
+    def _take_frames(self, frames: list[Frame], text: str) -> bool:
         if self._section is not None:
             head, number = self._section
             self._section = None
@@ -254,6 +279,7 @@ class Body:
                 self.foreign_stack = True
             if len(stack) < MAX_FRAMES:
                 stack.append(frame)
+                self.has_trace = True
         return True
 
     def _arm_frames(self, frames: list[Frame], stack: list[Frame]) -> list[Frame]:

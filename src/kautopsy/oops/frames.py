@@ -82,6 +82,30 @@ _MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0
 # arm64 and powerpc say in parentheses of what kind a frame is, and how sure they are
 _TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t]*$")
 
+# What %pB prints, as it stands in nearly every line of nearly every backtrace: all of it is told by
+# the forms above as well.
+_ALONE = re.compile(
+    r"[ \t]*(?:\[<([0-9a-f]{8,16})>\] )?(\? )?"
+    r"([A-Za-z_][\w.]*)\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})"
+    r"(?: \[([A-Za-z]\w*)(?: [0-9a-f]{8,64})?\])?"
+)
+
+
+def frame_alone(text: str) -> Frame | None:
+    """The frame that is all there is on a line in the kernel's plain form; None for any other."""
+    match = _ALONE.fullmatch(text)
+    if match is None:
+        return None
+    address, guess, function, offset, size, module = match.groups()
+    return Frame(
+        function=function,
+        offset=int(offset, 16),
+        size=int(size, 16),
+        module=module,
+        address=int(address, 16) if address else None,
+        reliable=guess is None,
+    )
+
 
 def frames_in(text: str) -> list[Frame]:
     """The frames on one line of a backtrace; none if it is no such line."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from string import ascii_letters, digits
 
 from kautopsy.oops.lines import Line
+from kautopsy.oops.sight import look
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,11 @@ class Form:
 
     ``pattern`` matches at the start of what is left of the line; its named groups are ``time``,
     ``caller``, ``stamp`` and ``host`` (also ``sender``, ``address``) of
-    :class:`~kautopsy.oops.lines.Line`.
+    :class:`~kautopsy.oops.lines.Line`. ``begins`` holds the ASCII characters it can begin with.
     """
 
     name: str
+    begins: frozenset[str]
     pattern: re.Pattern[str]
 
 
@@ -38,29 +41,36 @@ _VENDOR = (
 )
 
 FORMS: tuple[Form, ...] = tuple(
-    Form(name, re.compile(pattern))
-    for name, pattern in (
-        ("indentation of a pasted syslog", rf"[ \t]{{1,20}}(?={_MONTH} +\d{{1,2}} {_CLOCK} )"),
-        ("mail quoting", r"[ \t]?(?:>[ \t]?){1,10}(?=\S|[ \t])"),
+    Form(name, frozenset(begins), re.compile(pattern))
+    for name, begins, pattern in (
+        (
+            "indentation of a pasted syslog",
+            " \t",
+            rf"[ \t]{{1,20}}(?={_MONTH} +\d{{1,2}} {_CLOCK} )",
+        ),
+        ("mail quoting", "> \t", r"[ \t]?(?:>[ \t]?){1,10}(?=\S|[ \t])"),
         (
             # 2017-04-08 03:34:51 and 2017-04-08T03:34:51.123456+02:00, in brackets or not
             "ISO stamp",
+            "[" + digits,
             r"\[?(?P<stamp>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
             r"(?:Z|[+-]\d\d:?\d\d)?)\]?[ \t]+",
         ),
-        ("American stamp", rf"(?P<stamp>\d\d/\d\d/\d{{4}} {_CLOCK}) "),
+        ("American stamp", digits, rf"(?P<stamp>\d\d/\d\d/\d{{4}} {_CLOCK}) "),
         # busybox's and OpenWrt's logread: Tue Jan 10 12:24:53 2023 kern.warn kernel:
         (
             "logread stamp",
+            ascii_letters,
             rf"(?P<stamp>{_MONTH} {_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}}) (?=\w+\.\w+ )",
         ),
-        ("syslog stamp, year first", rf"(?P<stamp>\d{{4}} {_MONTH} +\d{{1,2}} {_CLOCK}) "),
-        ("syslog stamp", rf"(?P<stamp>{_MONTH} +\d{{1,2}} (?:\d{{4}} )?{_CLOCK}) "),
-        ("clock only", r"\[?(?P<stamp>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)\]?:?[ \t]+"),
-        ("facility and level", r"(?:kern|user|daemon|syslog)\.\w{3,7} "),
-        ("dmesg -x", r"(?:kern|user|daemon|syslog) *: *\w+ *: "),
+        ("syslog stamp, year first", digits, rf"(?P<stamp>\d{{4}} {_MONTH} +\d{{1,2}} {_CLOCK}) "),
+        ("syslog stamp", ascii_letters, rf"(?P<stamp>{_MONTH} +\d{{1,2}} (?:\d{{4}} )?{_CLOCK}) "),
+        ("clock only", "[" + digits, r"\[?(?P<stamp>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)\]?:?[ \t]+"),
+        ("facility and level", "kuds", r"(?:kern|user|daemon|syslog)\.\w{3,7} "),
+        ("dmesg -x", "kuds", r"(?:kern|user|daemon|syslog) *: *\w+ *: "),
         (
             "host and kernel tag",
+            " .:@-_" + ascii_letters + digits,
             # rsyslog's templates may put facility and level between the two
             rf" ?(?:(?P<host>{_HOST}) )?(?:\w{{3,8}}\.\w{{3,7}} )?"
             r"(?P<kernel>kernel|klogd|vmunix)(?:\[\d+\])?:(?: (?:: )?|$)"
@@ -69,32 +79,44 @@ FORMS: tuple[Form, ...] = tuple(
             r"|(?P<address>\d{1,3}(?:\.\d{1,3}){3}) ",
         ),
         # what the console showed when the kernel wrote into it: `syzkaller login: [   23.8`
-        ("login prompt", r"[\w.@:~/-]{0,64} ?(?:login|[Pp]assword): ?(?=\[ *\d|<\d)"),
-        ("shell prompt", r"(?:\[[^\]\n]{1,60}\]|[\w.@:~/-]{1,64})[#$] (?=\[ *\d+\.\d)"),
+        (
+            "login prompt",
+            " .@:~/_-" + ascii_letters + digits,
+            r"[\w.@:~/-]{0,64} ?(?:login|[Pp]assword): ?(?=\[ *\d|<\d)",
+        ),
+        (
+            "shell prompt",
+            "[.@:~/_-" + ascii_letters + digits,
+            r"(?:\[[^\]\n]{1,60}\]|[\w.@:~/-]{1,64})[#$] (?=\[ *\d+\.\d)",
+        ),
         (
             "dropped messages",
+            "*",
             r"\*\* (?:\d+ printk messages? dropped|replaying previous printk message) \*\* ?",
         ),
         # /dev/kmsg and netconsole's extended form: prefix,sequence,microseconds,flags[,caller=T1];
         (
             "extended form",
+            digits,
             r"\d{1,4},\d+,(?P<micros>\d{1,16}),[-+c](?:,caller=(?P<caller>[TC]\d+))?[^;\n]{0,100};",
         ),
-        ("level", r"<[0-9a-f]{1,3}>(?=[\[ \tA-Za-z\d(<-]|$)"),
+        ("level", "<", r"<[0-9a-f]{1,3}>(?=[\[ \tA-Za-z\d(<-]|$)"),
         (
             "printk time",
+            "[",
             # behind it, in the brackets, `dmesg --show-delta`'s
             r"\[ {0,12}(?P<time>\d{1,10}\.\d{3,9})(?:,\d+)?(?: <[ \d.]{1,16}>)?\](?:@\d+)?",
         ),
         # dmesg -H: when a minute begins, and what passed since the line before
-        ("dmesg -H", rf"\[(?:{_MONTH}\d{{1,2}} \d\d:\d\d| {{0,6}}\+\d{{1,6}}\.\d{{6}})\]"),
+        ("dmesg -H", "[", rf"\[(?:{_MONTH}\d{{1,2}} \d\d:\d\d| {{0,6}}\+\d{{1,6}}\.\d{{6}})\]"),
         (
             "dmesg -T",
+            "[",
             rf"\[(?P<stamp>{_MONTH} +{_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}})\]",
         ),
-        ("caller", r" ?\[ *(?P<caller>[TC]\d{1,8})\]"),
-        ("level after time", r" ?<\d>(?= |\[)"),
-        ("CPU and task", _VENDOR),
+        ("caller", " [", r" ?\[ *(?P<caller>[TC]\d{1,8})\]"),
+        ("level after time", " <", r" ?<\d>(?= |\[)"),
+        ("CPU and task", " [(c", _VENDOR),
     )
 )
 
@@ -108,6 +130,7 @@ _NO_PREFIX = re.compile(
 )
 _BY_VENDOR = re.compile(_VENDOR)
 _VENDORS_BEGIN = frozenset(" [(c")
+_STAMP_BEGINS = frozenset("<[")
 _RELAYS = 3
 """Times that a line is looked at for prefixes: the kernel's, a daemon's, and a relay's before."""
 _LONGEST_TAG = 120
@@ -124,7 +147,7 @@ def clean(raw: str, number: int) -> list[Line]:
     if "\r" in raw:
         raw = raw.replace("\r", "")
     line = _clean(raw, number)
-    if "]" in line.text:
+    if "] " in line.text:
         inside = _TIME_INSIDE.search(line.text)
         if inside is not None and inside.start() > 0:
             head = Line(
@@ -144,38 +167,44 @@ def _clean(raw: str, number: int) -> Line:
     fast = _FAST.match(raw)
     if fast is not None:
         text = raw[fast.end() :]
-        inner = _FAST.match(text)  # stamped twice: a console that stamps as the kernel does
+        inner = None
+        if text[:1] in _STAMP_BEGINS:
+            inner = _FAST.match(text)  # stamped twice: a console that stamps as the kernel does
         if inner is None:
             if text[:1] in _VENDORS_BEGIN:
                 vendor = _BY_VENDOR.match(text)
                 text = text[vendor.end() :] if vendor is not None else text
             # `journalctl -o short-monotonic` puts its tag behind the time
             if " kernel:" not in text[:_LONGEST_TAG]:
-                return Line(number, text, float(fast["time"]), fast["caller"], by_kernel=True)
+                time, caller = fast.groups()
+                return Line(number, text, float(time), caller, by_kernel=True)
         else:
-            return Line(
-                number, text[inner.end() :], float(inner["time"]), inner["caller"], by_kernel=True
-            )
-    if not raw or _NO_PREFIX.match(raw):
+            time, caller = inner.groups()
+            return Line(number, text[inner.end() :], float(time), caller, by_kernel=True)
+    if not raw or _NO_PREFIX.match(raw) or look(raw).frame is not None:
         return Line(number, raw)
-    time: float | None = None
-    caller: str | None = None
+    seconds: float | None = None
+    caller = None
     stamp: str | None = None
     host: str | None = None
     tagged = False
     position = 0
     for _ in range(_RELAYS):
         before = position
+        first = raw[position : position + 1]
         for form in FORMS:
+            if first not in form.begins and first.isascii():
+                continue
             match = form.pattern.match(raw, position)
             if match is None:
                 continue
             position = match.end()
+            first = raw[position : position + 1]
             groups = match.groupdict()
             if groups.get("time"):
-                time = float(groups["time"])
+                seconds = float(groups["time"])
             if groups.get("micros"):
-                time = int(groups["micros"]) / 1e6
+                seconds = int(groups["micros"]) / 1e6
             caller = groups.get("caller") or caller
             stamp = groups.get("stamp") or stamp
             # of a relayed line, the last is who said it first
@@ -186,4 +215,6 @@ def _clean(raw: str, number: int) -> Line:
     text = raw[position:]
     if position and raw[position - 1] == "]" and text.startswith(" "):
         text = text[1:]
-    return Line(number, text, time, caller, stamp, host=host, by_kernel=tagged or time is not None)
+    return Line(
+        number, text, seconds, caller, stamp, host=host, by_kernel=tagged or seconds is not None
+    )

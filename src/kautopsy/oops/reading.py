@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
+
+import msgspec
 
 from kautopsy.oops.lines import Line
 from kautopsy.oops.prefixes import clean
@@ -64,7 +65,7 @@ def _journal(numbered: list[tuple[int, str]]) -> Iterator[Line]:
             binary, first = True, number
         elif line.startswith("MESSAGE="):
             entry["MESSAGE"], first = line[8:], number
-        elif _JOURNAL_FIELD.match(line):
+        elif "=" in line and _JOURNAL_FIELD.match(line):
             name, _, value = line.partition("=")
             entry[name] = value
         else:
@@ -90,7 +91,7 @@ def _entry(record: dict[str, str], number: int) -> Iterator[Line]:
             time = line.time
             if time is None and micros.isdecimal() and len(micros) < 18:
                 time = int(micros) / 1e6
-            yield replace(
+            yield msgspec.structs.replace(
                 line,
                 time=time,
                 stamp=line.stamp or stamp,

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ahocorasick_rs import AhoCorasick, Implementation
-
 from kautopsy.oops.body import Body
-from kautopsy.oops.families import FAMILIES, Family
+from kautopsy.oops.families import Family
 from kautopsy.oops.families.base import HEADLESS
 from kautopsy.oops.families.panics import ends
+from kautopsy.oops.heads import recognise
 from kautopsy.oops.lines import Line
-from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, ORDERLY
+from kautopsy.oops.sight import GOODBYE, look
+from kautopsy.oops.triggers import ORDERLY
 
-_MAYBE = AhoCorasick(
-    [word.decode().strip() for word in LITERALS], implementation=Implementation.DFA
-)
 _BEFORE = 8
 _HEAD_LINES = 40
 """Lines that the head of a report (up to its backtrace) may take."""
@@ -66,17 +62,6 @@ class Report:
     all_cpus: bool = False
 
 
-def recognise(text: str) -> tuple[Family, re.Match[str]] | None:
-    """The family of reports that a line begins, None if it begins none."""
-    if not _MAYBE.find_matches_as_indexes(text) or NOT_CRASHES.search(text):
-        return None
-    for family in FAMILIES:
-        match = family.pattern.search(text)
-        if match is not None:
-            return family, match
-    return None
-
-
 class Splitter:
     """Takes lines, gives reports when they are over."""
 
@@ -89,59 +74,69 @@ class Splitter:
         self._orderly = False
         self._swept = 0
 
-    def feed(self, line: Line) -> Iterator[Report]:
-        """Take in one line; yields the reports that it ends."""
-        yield from self._boot(line)
+    def feed(self, line: Line) -> list[Report]:
+        """Take in one line; gives the reports that it ends."""
+        text = line.text
+        seen = look(text)
+        over: list[Report] = []
+        if (line.time is not None or text.startswith("Linux version ")) and self._is_boot(line):
+            over += self.finish()
+            self._boot(line)
+        elif seen.cues & GOODBYE and "R" in text and ORDERLY.search(text):
+            self._orderly = True
         if line.number > self._swept + _SWEEP:
-            yield from self._silent(line)
-        found = recognise(line.text) if line.text else None
+            over += self._silent(line)
+        found = recognise(text) if seen.frame is None and text else None
         if found is not None and not self._is_head(line, found[0]):
             found = None
         if found is not None:
-            yield from self._head(line, *found)
+            over += self._head(line, *found)
         else:
             self._body(line)
         self._remember(line)
+        return over
 
-    def finish(self) -> Iterator[Report]:
+    def finish(self) -> list[Report]:
         """The reports that are still open."""
         reports = sorted(self._open.values(), key=lambda report: report.body.first_line)
         self._open.clear()
         self._latest = None
-        yield from reports
+        return reports
 
-    def _silent(self, line: Line) -> Iterator[Report]:
+    def _silent(self, line: Line) -> list[Report]:
         """End the reports whose caller has long said nothing: callers are without number."""
         self._swept = line.number
-        for caller, report in list(self._open.items()):
-            if line.number - report.body.lines[-1].number > _SWEEP:
-                del self._open[caller]
-                yield report
+        silent = [
+            caller
+            for caller, report in self._open.items()
+            if line.number - report.body.lines[-1].number > _SWEEP
+        ]
+        return [self._open.pop(caller) for caller in silent]
 
     def forget(self) -> None:
         """Lines are left out here: what came just before is no longer just before."""
         self._recent.clear()
 
-    def _boot(self, line: Line) -> Iterator[Report]:
+    def _is_boot(self, line: Line) -> bool:
+        """Whether the kernel that prints ``line`` is not the one that printed those before."""
         time = line.time
-        new = bool(line.text) and _BOOT.match(line.text) is not None
+        new = _BOOT.match(line.text) is not None
         if time is not None:
             gone = 0.0 if self._time is None else self._time - time
             if gone > 1.0 and (time < _SMALL_TIME or gone > _BIG_STEP):
                 new = True
             if self._time is None or time > self._time or new:
                 self._time = time
-        if new:
-            yield from self.finish()
-            self._recent.clear()
-            self._orderly = False
-            match = _RELEASE.match(line.text)
-            if match is not None:
-                self.release = match[1]
-            if time is None:
-                self._time = None
-        elif not self._orderly and "R" in line.text and ORDERLY.search(line.text):
-            self._orderly = True
+        return new
+
+    def _boot(self, line: Line) -> None:
+        self._recent.clear()
+        self._orderly = False
+        match = _RELEASE.match(line.text)
+        if match is not None:
+            self.release = match[1]
+        if line.time is None:
+            self._time = None
 
     def _is_head(self, line: Line, family: Family) -> bool:
         """Whether a line that looks like a head is one here."""
@@ -155,11 +150,12 @@ class Splitter:
             )
         return True
 
-    def _head(self, line: Line, family: Family, match: re.Match[str]) -> Iterator[Report]:
+    def _head(self, line: Line, family: Family, match: re.Match[str]) -> list[Report]:
+        over: list[Report] = []
         report = self._open.get(line.caller)
         if report is not None and report.family.name == HEADLESS and family.name != "panic":
             # What seemed the rest of a report stands before the head of one: they are two.
-            yield self._open.pop(line.caller)
+            over.append(self._open.pop(line.caller))
             report = None
         if family.name == "panic":
             ended = self._ended_by(line, line.text[match.start() :])
@@ -168,7 +164,7 @@ class Splitter:
                     ended.body.panic = line.text[match.start() :]
                 ended.body.add(line)
                 ended.body.last_line = line.number
-                return
+                return over
         if (
             family.name == "panic"
             and report is not None
@@ -182,7 +178,7 @@ class Splitter:
             report.body.panic = line.text[match.start() :]
             report.body.add(line)
             report.body.last_line = line.number
-            return
+            return over
         prelude = None
         if report is not None:
             # A symbolised copy repeats the line for every function inlined where it happened.
@@ -194,14 +190,14 @@ class Splitter:
                 report.match = match
                 report.body.head = line
                 report.body.add(line)
-                return
+                return over
             if (
                 family is report.family
                 and report.body.head.text == line.text
                 and not report.body.has_trace
             ):
                 report.body.last_line = line.number  # said again and again
-                return
+                return over
             young = (
                 not report.body.has_trace
                 and len(report.body.lines) <= _HEAD_LINES
@@ -213,14 +209,14 @@ class Splitter:
                     report.body.head = line
                 report.body.add(line)
                 report.body.last_line = line.number
-                return
+                return over
             if young and report.family.name in family.takes_over:
                 report.family, report.match = family, match
                 report.body.head = line
                 report.body.add(line)
                 report.body.facts.headline(line.text)
                 report.body.last_line = line.number
-                return
+                return over
             if (
                 family.name == "machine-check"
                 and report.family.name == "warning"
@@ -235,11 +231,12 @@ class Splitter:
             ):
                 report.body.disturbed = "another report begins before the backtrace of this one"
             if prelude is None:
-                yield report
+                over.append(report)
         before = self._before(line)
         body = Body(line, before)
         self._latest = Report(body, family, match, self.release, prelude)
         self._open[line.caller] = self._latest
+        return over
 
     def _ended_by(self, line: Line, panic: str) -> Report | None:
         """The report that a panic is the end of: its CPU's own, else the last one that fits."""

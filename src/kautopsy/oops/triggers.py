@@ -162,6 +162,34 @@ NOT_CRASHES = re.compile(
 )
 """Lines that look like a crash and are none."""
 
+NOT_CRASHES_WORDS: tuple[str, ...] = (
+    "DEBUG:",
+    "INFO: lockdep is turned off",
+    "INFO: NMI handler",
+    "took too long",
+    "traps: ",
+    "general protection ",
+    "segfault at",
+    "error:",
+    "Out of memory: Kill",
+    "invoked oom-killer",
+    "panic",
+    "Command line:",
+    "user-mode",
+    "unhandled ",
+    "potentially unexpected fatal signal",
+    "WARNING: ",
+    "kasan: bad access detected",
+    "KCSAN: ",
+    "kfence: initialized",
+    "UBSAN: ",
+    "hogged CPU for",
+    " BUG",
+    "no syscalls can create resource",
+    "is not present in /proc/kallsyms",
+)
+"""Of which every line that :data:`NOT_CRASHES` means holds one."""
+
 ORDERLY = re.compile(
     r"reboot: (?:Restarting|System halted|Power)|Restarting system|Power down|System halted"
     r"|Rebooting|"

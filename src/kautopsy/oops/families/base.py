@@ -48,6 +48,7 @@ Parse = Callable[["re.Match[str]", Body], Name]
 class Family:
     """One family of reports.
 
+    :param words: whatever ``pattern`` matches holds one of these (a test sees to it)
     :param detail_of: families whose report this line continues while it has no backtrace yet
     :param takes_over: families that this line, coming before their backtrace, says better
     """
@@ -55,6 +56,7 @@ class Family:
     name: str
     pattern: re.Pattern[str]
     parse: Parse
+    words: tuple[str, ...]
     detail_of: frozenset[str] = frozenset()
     takes_over: frozenset[str] = frozenset()
 
@@ -68,6 +70,7 @@ def report(
     name: str,
     pattern: str,
     *,
+    words: tuple[str, ...],
     detail_of: Iterable[str] = (),
     takes_over: Iterable[str] = (),
 ) -> Callable[[Parse], Parse]:
@@ -79,6 +82,7 @@ def report(
                 name=name,
                 pattern=re.compile(pattern),
                 parse=parse,
+                words=words,
                 detail_of=frozenset(detail_of),
                 takes_over=frozenset(takes_over),
             )

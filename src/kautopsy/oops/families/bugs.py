@@ -34,6 +34,7 @@ _USERCOPY = skip("usercopy", "^_*check_", "copy_(?:to|from)_user")
     "list",
     r"(?:list_add|list_del|list_\w+) corruption|prev->next should be",
     detail_of=_OLD_WARN,
+    words=("list_", "prev->next should be"),
 )
 def _list(match: re.Match[str], body: Body) -> Name:
     return Name(
@@ -47,6 +48,7 @@ def _list(match: re.Match[str], body: Body) -> Name:
     "usercopy",
     r"usercopy: (?:Kernel|kernel|Bad)?.{0,40}(?:memory )?(?:exposure|overwrite) attempt",
     detail_of=_OLD_WARN,
+    words=("usercopy: ",),
 )
 def _usercopy(match: re.Match[str], body: Body) -> Name:
     return Name(
@@ -62,6 +64,7 @@ def _usercopy(match: re.Match[str], body: Body) -> Name:
     r"|\bKernel BUG \[#|kernel BUG in |^BUG\(\): ",
     detail_of=("list", "usercopy", "slab", "rust"),
     takes_over=("buffer-overflow", "invalid-opcode", "internal-error"),
+    words=("BUG(): ", "Kernel BUG [#", "ernel BUG at", "kernel BUG in "),
 )
 def _bug(match: re.Match[str], body: Body) -> Name:
     file = match.groupdict().get("file") or ""
@@ -86,6 +89,7 @@ def _bug(match: re.Match[str], body: Body) -> Name:
     "buffer-overflow",
     r"detected buffer overflow(?: in (?P<function>\w+)|: )|BUG: buffer overflow detected",
     detail_of=_OLD_WARN,
+    words=("BUG: buffer overflow detected", "detected buffer overflow"),
 )
 def _buffer_overflow(match: re.Match[str], body: Body) -> Name:
     return Name(
@@ -144,6 +148,7 @@ def _groups(match: re.Match[str], name: str) -> str:
     detail_of=("hard-lockup",),
     # where WARN() is a trap its words come first (kernel/panic.c __warn_printk)
     takes_over=("list", "usercopy", "buffer-overflow", "netdev-watchdog", "rtnl"),
+    words=("BUG: warning at ", "Badness at ", "WARNING: "),
 )
 def _warning(match: re.Match[str], body: Body) -> Name:
     file = _groups(match, "file")
@@ -290,6 +295,7 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     r"|WARNING: can't (?:dereference|access)(?: \w+)? registers at"
     r"|WARNING: stack going in the wrong direction"
     r"|WARNING: stack recursion on stack type",
+    words=("WARNING: can't ", "WARNING: kernel stack ", "WARNING: stack "),
 )
 def _unwinder(match: re.Match[str], body: Body) -> Name:
     text = match.group()
@@ -303,7 +309,11 @@ def _unwinder(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.WARNING, title=title, needs_trace=False)
 
 
-@report("dentry", r"BUG: Dentry .*?still in use \(-?\d+\)\s*(?:\[unmount of (?P<fs>[^\]]+)\])?")
+@report(
+    "dentry",
+    r"BUG: Dentry .*?still in use \(-?\d+\)\s*(?:\[unmount of (?P<fs>[^\]]+)\])?",
+    words=("BUG: Dentry ",),
+)
 def _dentry(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.BUG,
@@ -313,12 +323,18 @@ def _dentry(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("fs-inode", r"VFS: Busy inodes after unmount|BUG: Busy inodes after unmount")
+@report(
+    "fs-inode",
+    r"VFS: Busy inodes after unmount|BUG: Busy inodes after unmount",
+    words=("BUG: Busy inodes after unmount", "VFS: Busy inodes after unmount"),
+)
 def _busy_inodes(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.BUG, title="VFS: Busy inodes after unmount", needs_trace=False)
 
 
-@report("closed-file", r"VFS: Close: file count is (?:0|zero)")
+@report(
+    "closed-file", r"VFS: Close: file count is (?:0|zero)", words=("VFS: Close: file count is ",)
+)
 def _closed_file(match: re.Match[str], body: Body) -> Name:
     """fs/open.c filp_close(): somebody put the file that still is in use."""
     return Name(kind=Kind.USE_AFTER_FREE, title="VFS: Close: file count is 0", needs_trace=False)
@@ -329,6 +345,7 @@ def _closed_file(match: re.Match[str], body: Body) -> Name:
     # kernel/irq/spurious.c, manage.c
     r"irq \d+: nobody cared|(?P<mismatch>IRQ handler type mismatch for IRQ|Flags mismatch irq)",
     detail_of=_OLD_WARN,
+    words=(": nobody cared", "Flags mismatch irq", "IRQ handler type mismatch for IRQ"),
 )
 def _irq(match: re.Match[str], body: Body) -> Name:
     title = "IRQ handler type mismatch" if match["mismatch"] else "irq: nobody cared"
@@ -340,7 +357,12 @@ def _irq(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("rtnl", r"RTNL: assertion failed at (?P<file>\S+)", detail_of=_OLD_WARN)
+@report(
+    "rtnl",
+    r"RTNL: assertion failed at (?P<file>\S+)",
+    detail_of=_OLD_WARN,
+    words=("RTNL: assertion failed at ",),
+)
 def _rtnl(match: re.Match[str], body: Body) -> Name:
     """ASSERT_RTNL() until it became a WARN_ONCE."""
     return Name(kind=Kind.WARNING, title=in_function("RTNL: assertion failed", on_stack(body)))
@@ -350,6 +372,7 @@ def _rtnl(match: re.Match[str], body: Body) -> Name:
     "netdev-watchdog",
     r"NETDEV WATCHDOG: .*transmit (?:queue \d+ )?timed out",
     detail_of=_OLD_WARN,
+    words=("NETDEV WATCHDOG: ",),
 )
 def _netdev_watchdog(match: re.Match[str], body: Body) -> Name:
     """net/sched/sch_generic.c dev_watchdog(): a WARN from 2.6.27 to 6.4, words alone since."""
@@ -360,7 +383,11 @@ def _netdev_watchdog(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("rust", r"rust_kernel: panicked at (?P<where>\S+?\.rs(?=:|$)|.*)")
+@report(
+    "rust",
+    r"rust_kernel: panicked at (?P<where>\S+?\.rs(?=:|$)|.*)",
+    words=("rust_kernel: panicked at ",),
+)
 def _rust(match: re.Match[str], body: Body) -> Name:
     """rust/kernel's panic handler says why and calls BUG()."""
     return Name(
@@ -371,7 +398,11 @@ def _rust(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("sysrq", r"(?:sysrq|SysRq) ?: (?:Trigger a crash|Crash|trigger a crash)")
+@report(
+    "sysrq",
+    r"(?:sysrq|SysRq) ?: (?:Trigger a crash|Crash|trigger a crash)",
+    words=("SysRq", "sysrq"),
+)
 def _sysrq(match: re.Match[str], body: Body) -> Name:
     seen = "BUG: unable to handle kernel NULL pointer dereference in sysrq_handle_crash"
     return Name(

@@ -82,6 +82,7 @@ def _fault(body: Body, title: str, kind: Kind, *others: str) -> Name:
     r"|BUG: [Uu]nable to handle\b",
     detail_of=("sysrq",),
     takes_over=("exec-fault",),
+    words=("ernel NULL pointer dereference", "nable to handle"),
 )
 def _page_fault(match: re.Match[str], body: Body) -> Name:
     window = "\n".join(body.texts()[:8])
@@ -122,6 +123,7 @@ def _page_fault(match: re.Match[str], body: Body) -> Name:
     r"|(?:Oops: )?general protection fault, (?:probably|maybe|kernel)\b"
     r"|^(?:.* )?general protection fault: *$|(?<!traps: )general protection fault: maybe",
     detail_of=("sysrq",),
+    words=("general protection fault",),
 )
 def _general_protection(match: re.Match[str], body: Body) -> Name:
     poisoned = _POISON.search(body.head.text)
@@ -132,6 +134,7 @@ def _general_protection(match: re.Match[str], body: Body) -> Name:
 @report(
     "divide",
     r"divide[ _]error: [0-9a-f]{0,4}|Oops: divide error|Division by zero in kernel|Oops - divide",
+    words=("Division by zero in kernel", "divide"),
 )
 def _divide(match: re.Match[str], body: Body) -> Name:
     return _fault(body, "divide error", Kind.DIVIDE_ERROR)
@@ -143,6 +146,7 @@ def _divide(match: re.Match[str], body: Body) -> Name:
     r"PANIC: double fault|^(?:Oops: )?double fault: [0-9a-f]{4}|Double fault: [0-9a-f]"
     r"|BUG: double fault",
     detail_of=("stack-overflow", "double-fault"),
+    words=("BUG: double fault", "Double fault: ", "PANIC: double fault", "double fault: "),
 )
 def _double_fault(match: re.Match[str], body: Body) -> Name:
     name = _fault(body, "PANIC: double fault", Kind.DOUBLE_FAULT, "double fault")
@@ -164,6 +168,12 @@ def _double_fault(match: re.Match[str], body: Body) -> Name:
     r"|BUG: stack overflow|do_IRQ: stack overflow"
     r"|kernel stack overflow, low stack|Kernel stack overflow\.",
     detail_of=("stack-overflow", "page-fault", "double-fault"),
+    words=(
+        "Insufficient stack space to handle exception",
+        "Thread overran stack, or stack corrupted",
+        "stack guard page was hit at",
+        "stack overflow",
+    ),
 )
 def _stack_overflow(match: re.Match[str], body: Body) -> Name:
     """The innermost function is chance: who recursed, or began it, is the same every time."""
@@ -185,7 +195,11 @@ def _stack_overflow(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("stack-segment", r"stack segment: [0-9a-f]{4}|Oops: stack segment")
+@report(
+    "stack-segment",
+    r"stack segment: [0-9a-f]{4}|Oops: stack segment",
+    words=("Oops: stack segment", "stack segment: "),
+)
 def _stack_segment(match: re.Match[str], body: Body) -> Name:
     return _fault(body, "stack segment fault", Kind.BAD_POINTER)
 
@@ -194,6 +208,7 @@ def _stack_segment(match: re.Match[str], body: Body) -> Name:
     "control-flow",
     r"CFI failure (?:at|\()|Missing ENDBR: |traps: Missing ENDBR|Oops: control protection"
     r"|Unexpected #CP",
+    words=("CFI failure ", "Missing ENDBR", "Oops: control protection", "Unexpected #CP"),
 )
 def _control_flow(match: re.Match[str], body: Body) -> Name:
     said = re.search(r"(?:at|ENDBR:) (?:\[<\w+>\] )?([A-Za-z_][\w.]*)\+0x", body.head.text)
@@ -208,6 +223,14 @@ def _control_flow(match: re.Match[str], body: Body) -> Name:
     r"|illegal operation: [0-9a-f]{4} (?:ilc|\[#)"
     r"|Oops - illegal instruction|Reserved instruction in kernel code",
     detail_of=("bug", "control-flow", "list", "usercopy", "slab"),
+    words=(
+        "Oops - illegal instruction",
+        "Oops: invalid opcode",
+        "Reserved instruction in kernel code",
+        "illegal operation: ",
+        "invalid opcode: ",
+        "ndefined instruction",
+    ),
 )
 def _invalid_opcode(match: re.Match[str], body: Body) -> Name:
     return _fault(body, "invalid opcode", Kind.INVALID_OPCODE)
@@ -229,6 +252,26 @@ def _invalid_opcode(match: re.Match[str], body: Body) -> Name:
     r"|SError Interrupt on CPU|Unexpected kernel BRK exception"
     r"|(?:Data|Instruction) bus error, epc|Kernel Fault: |Caught unhandled exception in"
     r"|(?:instruction access|context!)\[#\d",
+    words=(
+        " bus error, epc",
+        " exception: 00",
+        " ilc:",
+        ": 0000 [#",
+        "Alignment trap: ",
+        "Bad mode in ",
+        "Break instruction in kernel code",
+        "Caught unhandled exception in",
+        "Kernel Fault: ",
+        "Kernel bug detected",
+        "SError Interrupt on CPU",
+        "Trap instruction in kernel code",
+        "Unexpected kernel BRK exception",
+        "Unhandled fault: ",
+        "Unhandled kernel unaligned access",
+        "Unhandled prefetch abort: ",
+        "context!",
+        "instruction access",
+    ),
 )
 def _trap(match: re.Match[str], body: Body) -> Name:
     text = body.head.text
@@ -262,6 +305,7 @@ def _trap(match: re.Match[str], body: Body) -> Name:
     # arch/arm/kernel/traps.c, arch/arm64/kernel/traps.c: __die
     r"Internal error: (?P<what>[^:\[]+?)(?:: [0-9a-f]+)?(?: \[#(?P<n>\d+)\])",
     detail_of=[name for name in BEFORE_DIE if name != "internal-error"],
+    words=("Internal error: ",),
 )
 def _internal_error(match: re.Match[str], body: Body) -> Name:
     what = match["what"].strip()
@@ -290,6 +334,7 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
     r"\bOops: (?P<what>[^\[]{1,80}?)\[#(?P<n>\d+)\]|\bOops(?P<bare> - [\w ]+|\[#\d+\]"
     r"| )?\[?#\d+\]|^Oops: [0-9a-f]{4,16}\b",
     detail_of=BEFORE_DIE,
+    words=("Oops",),
 )
 def _oops(match: re.Match[str], body: Body) -> Name:
     groups = match.groupdict()
@@ -329,6 +374,7 @@ def _head_lost(body: Body, title: str) -> Name:
 @report(
     "exec-fault",
     r"kernel tried to execute (?:NX-protected|user) page|unable to execute userspace code",
+    words=("kernel tried to execute ", "unable to execute userspace code"),
 )
 def _exec_head_lost(match: re.Match[str], body: Body) -> Name:
     function = at_instruction(body) or on_stack(body)

@@ -96,7 +96,9 @@ def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str 
     return None if function is None or _TICK.search(function) else function, None
 
 
-@report("soft-lockup", r"BUG: soft lockup\b|watchdog: BUG: soft lockup")
+@report(
+    "soft-lockup", r"BUG: soft lockup\b|watchdog: BUG: soft lockup", words=("BUG: soft lockup",)
+)
 def _soft_lockup(match: re.Match[str], body: Body) -> Name:
     function, problem = _looping(body)
     return Name(
@@ -115,6 +117,7 @@ def _soft_lockup(match: re.Match[str], body: Body) -> Name:
     r"|NMI Watchdog detected LOCKUP|[Ww]atchdog:? CPU ?\d+ (?:detected hard LOCKUP"
     r"|self-detected hard LOCKUP)|Watchdog CPU:\d+ (?:detected )?[Hh]ard LOCKUP",
     takes_over=("warning",),
+    words=(" hard LOCKUP", "NMI Watchdog detected LOCKUP", "Watchdog CPU:"),
 )
 def _hard_lockup(match: re.Match[str], body: Body) -> Name:
     function = at_instruction(body, skip("watchdog", "perf_event", "nmi", "pmu_handle"))
@@ -133,6 +136,7 @@ def _hard_lockup(match: re.Match[str], body: Body) -> Name:
     # kernel/rcutree.c of 2.6.28 to 2.6.32, rcuclassic.c
     r"|RCU detected CPU (?:\d+ )?stall",
     detail_of=("rcu-stall",),
+    words=("INFO: rcu", "RCU detected CPU ", "rcu: INFO: Possible timer handling issue"),
 )
 def _rcu_stall(match: re.Match[str], body: Body) -> Name:
     function, problem = _looping(body, beyond_tick=True)
@@ -157,6 +161,7 @@ def _rcu_stall(match: re.Match[str], body: Body) -> Name:
     r"|longer) than \d+ seconds|INFO: task .{1,64}:-?\d+ blocked(?! on a)"
     # a task may put a newline into its name
     r"|INFO: task [^ \n]{0,32}$",
+    words=("INFO: task ",),
 )
 def _hung_task(match: re.Match[str], body: Body) -> Name:
     frames = stack(body)
@@ -171,7 +176,7 @@ def _hung_task(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("workqueue-stall", r"BUG: workqueue lockup")
+@report("workqueue-stall", r"BUG: workqueue lockup", words=("BUG: workqueue lockup",))
 def _workqueue(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.WORKQUEUE_STALL,
@@ -181,7 +186,11 @@ def _workqueue(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("netdevice", r"unregister_netdevice: waiting for (?P<dev>\S+) to become free")
+@report(
+    "netdevice",
+    r"unregister_netdevice: waiting for (?P<dev>\S+) to become free",
+    words=("unregister_netdevice: waiting for ",),
+)
 def _netdevice(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.REFCOUNT,
@@ -190,7 +199,11 @@ def _netdevice(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("csd-lock", r"csd: Detected non-responsive CSD lock")
+@report(
+    "csd-lock",
+    r"csd: Detected non-responsive CSD lock",
+    words=("csd: Detected non-responsive CSD lock",),
+)
 def _csd(match: re.Match[str], body: Body) -> Name:
     function, _ = _looping(body)
     return Name(

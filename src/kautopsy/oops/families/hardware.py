@@ -20,6 +20,7 @@ from kautopsy.oops.families.base import Name, report
     r"|Disabling lock debugging due to machine check",
     detail_of=("machine-check",),
     takes_over=("mce-logged",),
+    words=("HARDWARE ERROR", "achine Check", "achine check"),
 )
 def _machine_check(match: re.Match[str], body: Body) -> Name:
     return _mce(body)
@@ -44,6 +45,7 @@ def _mce(body: Body) -> Name:
     "mce-logged",
     r"\[Hardware Error\]: Machine check events logged|Machine check events logged",
     detail_of=("machine-check",),
+    words=("Machine check events logged",),
 )
 def _mce_logged(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.MACHINE_CHECK, title="Machine check events logged", needs_trace=False)
@@ -54,6 +56,7 @@ def _mce_logged(match: re.Match[str], body: Body) -> Name:
     r"\{\d+\}\[Hardware Error\]: (?:Hardware error from APEI|event severity: (?:fatal"
     r"|recoverable))|\[Hardware Error\]: Hardware error from APEI",
     detail_of=("ghes", "machine-check"),
+    words=("[Hardware Error]: Hardware error from APEI", "}[Hardware Error]: "),
 )
 def _ghes(match: re.Match[str], body: Body) -> Name:
     text = body.window(40)
@@ -64,7 +67,11 @@ def _ghes(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.MACHINE_CHECK, title=title, needs_trace=False)
 
 
-@report("softdog", r"softdog: Initiating system (?:reboot|panic)")
+@report(
+    "softdog",
+    r"softdog: Initiating system (?:reboot|panic)",
+    words=("softdog: Initiating system ",),
+)
 def _softdog(match: re.Match[str], body: Body) -> Name:
     """drivers/watchdog/softdog.c: nobody fed it, and the machine goes down."""
     return Name(
@@ -82,6 +89,13 @@ def _softdog(match: re.Match[str], body: Body) -> Name:
     r"|NMI: Memory parity error"
     r"|Uhhuh\. NMI received",
     detail_of=("nmi",),
+    words=(
+        "NMI received for unknown reason",
+        "NMI: IOCK error",
+        "NMI: Memory parity error",
+        "NMI: PCI system error (SERR)",
+        "Uhhuh. NMI received",
+    ),
 )
 def _nmi(match: re.Match[str], body: Body) -> Name:
     text = match.group()

@@ -82,18 +82,30 @@ def _lock_report(
 _AT = re.compile(AT_FUNCTION)
 
 
-@report("lockdep-circular", rf"{_HEAD}possible circular locking dependency detected")
+@report(
+    "lockdep-circular",
+    rf"{_HEAD}possible circular locking dependency detected",
+    words=("possible circular locking dependency detected",),
+)
 def _circular(match: re.Match[str], body: Body) -> Name:
     """Work and work queues have lockdep maps of their own: whoever waits for them is meant."""
     return _lock_report(body, "possible deadlock", "is trying to acquire lock", skipped=_WORKING)
 
 
-@report("lockdep-recursive", rf"{_HEAD}possible recursive locking detected")
+@report(
+    "lockdep-recursive",
+    rf"{_HEAD}possible recursive locking detected",
+    words=("possible recursive locking detected",),
+)
 def _recursive(match: re.Match[str], body: Body) -> Name:
     return _lock_report(body, "possible deadlock", "is trying to acquire lock")
 
 
-@report("lockdep-inversion", rf"{_HEAD}possible irq lock inversion dependency detected")
+@report(
+    "lockdep-inversion",
+    rf"{_HEAD}possible irq lock inversion dependency detected",
+    words=("possible irq lock inversion dependency detected",),
+)
 def _inversion(match: re.Match[str], body: Body) -> Name:
     return _lock_report(body, "possible deadlock", "just changed the state of lock")
 
@@ -101,6 +113,7 @@ def _inversion(match: re.Match[str], body: Body) -> Name:
 @report(
     "lockdep-irq-order",
     rf"{_HEAD}[A-Za-z_-]+-safe -> [A-Za-z_-]+-unsafe lock order detecte",
+    words=("-unsafe lock order detecte",),
 )
 def _irq_order(match: re.Match[str], body: Body) -> Name:
     """The handler in whose interrupt the lock is taken is whom the order must suit."""
@@ -119,12 +132,13 @@ def _irq_order(match: re.Match[str], body: Body) -> Name:
 @report(
     "lockdep-state",
     rf"{_HEAD}inconsistent (?:\{{.*\}} )?(?:lock state|-> \{{)|inconsistent \{{[\w-]+\}} -> ",
+    words=("inconsistent ",),
 )
 def _state(match: re.Match[str], body: Body) -> Name:
     return _lock_report(body, "inconsistent lock state", " takes")
 
 
-@report("lockdep-context", rf"{_HEAD}[Ii]nvalid wait context")
+@report("lockdep-context", rf"{_HEAD}[Ii]nvalid wait context", words=("nvalid wait context",))
 def _context(match: re.Match[str], body: Body) -> Name:
     name = _lock_report(body, "BUG: Invalid wait context", "is trying to lock")
     if name.corrupted:
@@ -144,7 +158,11 @@ def _at(body: Body) -> str | None:
     return None
 
 
-@report("lockdep-unlock", rf"(?P<head>{_HEAD})bad unlock balance detected")
+@report(
+    "lockdep-unlock",
+    rf"(?P<head>{_HEAD})bad unlock balance detected",
+    words=("bad unlock balance detected",),
+)
 def _unlock(match: re.Match[str], body: Body) -> Name:
     where = None
     seen = False
@@ -167,7 +185,7 @@ def _unlock(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("lockdep-freed", rf"(?P<head>{_HEAD})held lock freed")
+@report("lockdep-freed", rf"(?P<head>{_HEAD})held lock freed", words=("held lock freed",))
 def _freed(match: re.Match[str], body: Body) -> Name:
     where = _taken_at(body, "held lock freed")
     word = "BUG" if "BUG" in match["head"] else "WARNING"
@@ -182,6 +200,11 @@ def _freed(match: re.Match[str], body: Body) -> Name:
     "lockdep-held",
     rf"(?P<head>{_HEAD})(?:.*?still has locks held|lock held when returning to user space"
     rf"|lock held at task exit)",
+    words=(
+        "lock held at task exit",
+        "lock held when returning to user space",
+        "still has locks held",
+    ),
 )
 def _held(match: re.Match[str], body: Body) -> Name:
     word = "BUG" if "BUG" in match["head"] else "WARNING"
@@ -201,12 +224,18 @@ def _held(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("lockdep-nested", rf"{_HEAD}[Nn]ested lock was not taken")
+@report(
+    "lockdep-nested", rf"{_HEAD}[Nn]ested lock was not taken", words=("ested lock was not taken",)
+)
 def _nested(match: re.Match[str], body: Body) -> Name:
     return _lock_report(body, "WARNING: nested lock was not taken", "is trying to lock")
 
 
-@report("lockdep-key", r"INFO: trying to register non-static key")
+@report(
+    "lockdep-key",
+    r"INFO: trying to register non-static key",
+    words=("INFO: trying to register non-static key",),
+)
 def _key(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.LOCK_MISUSE,
@@ -218,6 +247,7 @@ def _key(match: re.Match[str], body: Body) -> Name:
     "lockdep-rcu",
     rf"(?P<head>{_HEAD})suspicious RCU usage|(?:INFO"
     rf"|WARNING): suspicious rcu_dereference_check\(\) usage",
+    words=(": suspicious rcu_dereference_check() usage", "suspicious RCU usage"),
 )
 def _suspicious_rcu(match: re.Match[str], body: Body) -> Name:
     word = "INFO" if "INFO" in match.group() else "WARNING"
@@ -230,6 +260,7 @@ def _suspicious_rcu(match: re.Match[str], body: Body) -> Name:
 @report(
     "lockdep-limit",
     r"BUG: (?P<what>MAX_\w+|MAX_STACK_TRACE_ENTRIES|MAX_LOCK_DEPTH|MAX_LOCKDEP_\w+) too low",
+    words=("BUG: MAX_",),
 )
 def _limit(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.LOCK_MISUSE, title=f"BUG: {match['what']} too low!", needs_trace=False)
@@ -239,6 +270,12 @@ def _limit(match: re.Match[str], body: Body) -> Name:
     "lockdep-bug",
     r"BUG: key \S+ (?:not in \.data|has not been registered)|BUG: looking up invalid subclass"
     r"|BUG: lock .{1,80} (?:not held|already held)|BUG: circular locking deadlock detected",
+    words=(
+        "BUG: circular locking deadlock detected",
+        "BUG: key ",
+        "BUG: lock ",
+        "BUG: looking up invalid subclass",
+    ),
 )
 def _lockdep_bug(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.LOCK_MISUSE, title=in_function("BUG: lockdep", on_stack(body)))
@@ -250,6 +287,13 @@ def _lockdep_bug(match: re.Match[str], body: Body) -> Name:
     r"(?P<what>lockup suspected|lockup"
     r"|already unlocked|recursion|bad magic|wrong owner|wrong CPU|cpu recursion"
     r"|trylock failure on UP|uninitialized)",
+    words=(
+        "BUG: raw_spinlock",
+        "BUG: read-lock",
+        "BUG: rwlock",
+        "BUG: spinlock",
+        "BUG: write-lock",
+    ),
 )
 def _spinlock(match: re.Match[str], body: Body) -> Name:
     kind = Kind.SPINLOCK_STUCK if "lockup" in match["what"] else Kind.LOCK_MISUSE
@@ -263,6 +307,7 @@ def _spinlock(match: re.Match[str], body: Body) -> Name:
     "sleeping",
     r"BUG: sleeping function called from invalid context at (?P<file>\S+?)(?::\d+)?\s*$"
     r"|BUG: sleeping function called from invalid context",
+    words=("BUG: sleeping function called from invalid context",),
 )
 def _sleeping(match: re.Match[str], body: Body) -> Name:
     function = on_stack(body)
@@ -276,6 +321,7 @@ def _sleeping(match: re.Match[str], body: Body) -> Name:
     "scheduling",
     r"(?:BUG: |^)scheduling (?:while|with) (?:atomic"
     r"|irqs disabled)(?::? (?P<comm>.{1,64}?)/(?P<pid>\d+)/0x)?",
+    words=("scheduling w",),
 )
 def _scheduling(match: re.Match[str], body: Body) -> Name:
     skipped = skip(
@@ -295,7 +341,7 @@ def _scheduling(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("preemptible", r"BUG: using (?P<what>\w+)\(\) in preemptible")
+@report("preemptible", r"BUG: using (?P<what>\w+)\(\) in preemptible", words=("() in preemptible",))
 def _preemptible(match: re.Match[str], body: Body) -> Name:
     return Name(
         kind=Kind.LOCK_MISUSE,
@@ -305,7 +351,9 @@ def _preemptible(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("assuming", r"BUG: assuming (?P<what>atomic|non migratable) context")
+@report(
+    "assuming", r"BUG: assuming (?P<what>atomic|non migratable) context", words=("BUG: assuming ",)
+)
 def _assuming(match: re.Match[str], body: Body) -> Name:
     """``cant_sleep()``, ``cant_migrate()``: the reverse of might_sleep()."""
     return Name(
@@ -314,7 +362,9 @@ def _assuming(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("workqueue-leak", r"BUG: workqueue leaked (?:lock|atomic).*")
+@report(
+    "workqueue-leak", r"BUG: workqueue leaked (?:lock|atomic).*", words=("BUG: workqueue leaked ",)
+)
 def _workqueue_leak(match: re.Match[str], body: Body) -> Name:
     last = re.search(r"last function: ([A-Za-z_][\w.]*)", body.window(8))
     function = plain(last[1]) if last else None
@@ -330,6 +380,10 @@ def _workqueue_leak(match: re.Match[str], body: Body) -> Name:
     "voluntary-context-switch",
     r"Voluntary context switch within RCU read-side critical section|Illegal context switch in RCU",
     detail_of=("lockdep-rcu", "warning"),
+    words=(
+        "Illegal context switch in RCU",
+        "Voluntary context switch within RCU read-side critical section",
+    ),
 )
 def _voluntary(match: re.Match[str], body: Body) -> Name:
     return Name(

@@ -37,6 +37,7 @@ _PAGE_CACHE = skip("^_*filemap_", "^pagecache_", "folio_alloc", "post_alloc_hook
     r"|Tainted[^)]*)\s*\))?: (?P<what>.{3,80})$"
     r"|[Ss]lab (?:corruption|error)|BUG: (?P<object>Object already free)"
     r"|slab: (?:Internal list corruption|double free detected in cache)",
+    words=("BUG ", "BUG: Object already free", "lab corruption", "lab error", "slab: "),
 )
 def _slab(match: re.Match[str], body: Body) -> Name:
     what = (match["what"] or match["object"] or "slab corruption").strip()
@@ -53,6 +54,11 @@ def _slab(match: re.Match[str], body: Body) -> Name:
     "page",
     r"BUG: Bad page (?P<what>state|map|cache)\b|Bad page state in process"
     r"|Eeek! page_mapcount\(page\) went negative",
+    words=(
+        "BUG: Bad page ",
+        "Bad page state in process",
+        "Eeek! page_mapcount(page) went negative",
+    ),
 )
 def _page(match: re.Match[str], body: Body) -> Name:
     what = match["what"] or "state"
@@ -72,6 +78,7 @@ def _page(match: re.Match[str], body: Body) -> Name:
     "mm-counters",
     r"BUG: (?P<what>Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds"
     r"|pgtables_bytes) on freeing mm)",
+    words=("BUG: Bad rss-counter state", "BUG: non-zero "),
 )
 def _counters(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.PAGE_CORRUPTION, title=f"BUG: {match['what']}", needs_trace=False)
@@ -82,6 +89,7 @@ def _counters(match: re.Match[str], body: Body) -> Name:
     r"BUG: memory leak|kmemleak: \d+ new suspected memory leaks"
     r"|unreferenced object 0x[0-9a-f]+ \(size",
     detail_of=("leak",),
+    words=(" new suspected memory leaks", "BUG: memory leak", "unreferenced object 0x"),
 )
 def _leak(match: re.Match[str], body: Body) -> Name:
     function = on_stack(body, ALLOCATORS)
@@ -90,7 +98,11 @@ def _leak(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.MEMORY_LEAK, title=in_function("memory leak", function))
 
 
-@report("corrupted-debug", r"INFO: (?P<what>Allocated|Freed) in (?P<rest>\S+ age=.*)")
+@report(
+    "corrupted-debug",
+    r"INFO: (?P<what>Allocated|Freed) in (?P<rest>\S+ age=.*)",
+    words=("INFO: Allocated in ", "INFO: Freed in "),
+)
 def _torn_slab(match: re.Match[str], body: Body) -> Name:
     where = match["rest"].split()[0].split("+")[0]
     return Name(

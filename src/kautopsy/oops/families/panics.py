@@ -194,6 +194,7 @@ _ENTRY = skip("schedule", "retint_kernel", "preempt_")
     r"(?<!\[ end )Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*))?"
     r"|Kernel panic: (?P<old>.+)",
     takes_over=("nmi",),
+    words=("Kernel panic",),
 )
 def _panic(match: re.Match[str], body: Body) -> Name:
     reason = (match["reason"] or match["old"] or "").strip()
@@ -249,6 +250,7 @@ def _known(known: _Reason, reason: str, body: Body) -> Name:
 @report(
     "trusty",
     r"trusty: panic\b.*?(?:ASSERT FAILED at \(.*?\): (?P<assertion>.+)|\): (?P<reason>.+)|$)",
+    words=("trusty: panic",),
 )
 def _trusty(match: re.Match[str], body: Body) -> Name:
     """The secure world's own panic, which Android's trusty-log driver prints."""

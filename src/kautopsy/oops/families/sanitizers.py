@@ -41,6 +41,7 @@ _INFOLEAK = skip(
     # mm/kasan/report.c print_error_description; `BUG: KASan:` at first
     r"BUG: KAS(?:AN|an): (?P<what>[\w-]+(?: (?!in\b|on\b)[\w-]+){0,3})"
     r"(?: in (?P<where>[A-Za-z_.$][\w.$]*)(?:\+0x[0-9a-f]+|$|[ \t]))?",
+    words=("BUG: KAS",),
 )
 def _kasan(match: re.Match[str], body: Body) -> Name:
     what = match["what"]
@@ -77,7 +78,11 @@ def _kasan(match: re.Match[str], body: Body) -> Name:
     )
 
 
-@report("kmsan", rf"BUG: KMSAN: (?P<what>[\w-]+) in {FUNCTION}|BUG: KMSAN: (?P<bare>[\w-]+)")
+@report(
+    "kmsan",
+    rf"BUG: KMSAN: (?P<what>[\w-]+) in {FUNCTION}|BUG: KMSAN: (?P<bare>[\w-]+)",
+    words=("BUG: KMSAN: ",),
+)
 def _kmsan(match: re.Match[str], body: Body) -> Name:
     what = match["what"] or match["bare"]
     skipped = _INFOLEAK if "infoleak" in what else skip("(?!)")
@@ -87,7 +92,11 @@ def _kmsan(match: re.Match[str], body: Body) -> Name:
     return Name(kind=Kind.MEMORY_SAFETY, title=in_function(f"KMSAN: {what}", function))
 
 
-@report("kcsan", r"BUG: KCSAN: (?P<what>[\w :-]+?) in (?P<where>.+?)\s*$|BUG: KCSAN: (?P<bare>.*)$")
+@report(
+    "kcsan",
+    r"BUG: KCSAN: (?P<what>[\w :-]+?) in (?P<where>.+?)\s*$|BUG: KCSAN: (?P<bare>.*)$",
+    words=("BUG: KCSAN: ",),
+)
 def _kcsan(match: re.Match[str], body: Body) -> Name:
     if match["where"] is None:
         return Name(
@@ -106,6 +115,7 @@ def _kcsan(match: re.Match[str], body: Body) -> Name:
     rf"BUG: KFENCE: (?P<what>use-after-free (?:read|write)|out-of-bounds (?:read|write)"
     rf"|memory corruption|invalid free|invalid (?:read|write)"
     rf"|[\w -]+?)(?: \w+)? in {FUNCTION}|BUG: KFENCE: (?P<bare>[\w -]+)",
+    words=("BUG: KFENCE: ",),
 )
 def _kfence(match: re.Match[str], body: Body) -> Name:
     what = (match["what"] or match["bare"] or "").strip()
@@ -115,7 +125,9 @@ def _kfence(match: re.Match[str], body: Body) -> Name:
 
 
 @report(
-    "ubsan", r"UBSAN: (?P<what>[\w' -]+?) in (?P<file>\S+?)(?::\d+)*\s*$|UBSAN: (?P<bare>[\w' -]+)"
+    "ubsan",
+    r"UBSAN: (?P<what>[\w' -]+?) in (?P<file>\S+?)(?::\d+)*\s*$|UBSAN: (?P<bare>[\w' -]+)",
+    words=("UBSAN: ",),
 )
 def _ubsan(match: re.Match[str], body: Body) -> Name:
     what = (match["what"] or match["bare"] or "").strip().lower().replace(" ", "-")

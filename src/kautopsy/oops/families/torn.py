@@ -18,13 +18,15 @@ from kautopsy.oops.families.faults import BEFORE_DIE
 from kautopsy.oops.titles import stable
 
 
-@report("reboot", r"^(?:.*\bdone, )?[Bb]ooting the kernel\.")
+@report("reboot", r"^(?:.*\bdone, )?[Bb]ooting the kernel\.", words=("ooting the kernel.",))
 def _reboot(match: re.Match[str], body: Body) -> Name:
     """The decompressor speaks, though the kernel before said nothing of going down."""
     return Name(kind=Kind.UNKNOWN, title="unexpected kernel reboot", needs_trace=False)
 
 
-@report("torn", r"(?<![\w.])(?P<word>BUG|WARNING|INFO):[ \t]*$")
+@report(
+    "torn", r"(?<![\w.])(?P<word>BUG|WARNING|INFO):[ \t]*$", words=("BUG:", "INFO:", "WARNING:")
+)
 def _torn(match: re.Match[str], body: Body) -> Name:
     kind = Kind.WARNING if match["word"] == "WARNING" else Kind.UNKNOWN
     function = on_stack(body)
@@ -43,6 +45,7 @@ def _torn(match: re.Match[str], body: Body) -> Name:
     r"^(?P<what>[A-Za-z][\w ,#()/.'-]{2,80}?)(?:: (?:0x)?[0-9a-f]{1,16})?(?: ilc:\d)?"
     r" ?\[#?\d+\]:?(?: [A-Z][A-Z0-9_()]+)*\s*$",
     detail_of=BEFORE_DIE,
+    words=("[#", "[0", "[1", "[2", "[3", "[4", "[5", "[6", "[7", "[8", "[9"),
 )
 def _other_die(match: re.Match[str], body: Body) -> Name:
     what = match["what"]
@@ -51,7 +54,9 @@ def _other_die(match: re.Match[str], body: Body) -> Name:
 
 
 # Services that write to the kernel's log sign with their process: `systemd[1]: Started BUG: ...`
-@report("other-bug", r"^(?![\w./-]{1,40}\[\d+\]: ).*?(?<![\w.\-])BUG: (?P<rest>\S.*)$")
+@report(
+    "other-bug", r"^(?![\w./-]{1,40}\[\d+\]: ).*?(?<![\w.\-])BUG: (?P<rest>\S.*)$", words=("BUG: ",)
+)
 def _other(match: re.Match[str], body: Body) -> Name:
     function = on_stack(body)
     return Name(
@@ -93,6 +98,24 @@ _TRAPPING = re.compile(r"<0f> 0b|\(d4210000\)")
     r"|pc : (?:\[<|[A-Za-z_][\w.]*\+0x)|NIP \[[0-9a-f]{8,16}\]|epc *: |Krnl PSW : "
     r"|---\[ end (?:trace|Kernel panic)|(?:Read|Write) of size \d+ at addr |in_atomic\(\): \d"
     r"|page dumped because: |other info that might help us debug this:)",
+    words=(
+        " Comm: ",
+        " of size ",
+        ", comm: ",
+        "---[ end ",
+        "EIP is at ",
+        "IP: 0010:",
+        "IP: 0060:",
+        "Krnl PSW : ",
+        "Modules linked in:",
+        "NIP [",
+        "PC is at ",
+        "epc",
+        "in_atomic(): ",
+        "other info that might help us debug this:",
+        "page dumped because: ",
+        "pc : ",
+    ),
 )
 def _head_lost(match: re.Match[str], body: Body) -> Name:
     """A report of which the log has only the rest: it was cut, or begins too late."""
