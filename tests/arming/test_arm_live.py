@@ -94,12 +94,14 @@ _PLANS = [
         "sysctl",
     ]),
     ("debian12", ("update-grub", "systemctl"), [
+        "/etc/systemd/system/systemd-sysctl.service.d/kautopsy.conf",
         "/etc/default/grub.d/kdump-tools.cfg",
         "update-grub",
         "/etc/sysctl.d/zz-kautopsy.conf",
         "sysctl",
     ]),
     ("ubuntu", ("update-grub", "systemctl"), [
+        "/etc/systemd/system/systemd-sysctl.service.d/kautopsy.conf",
         "/etc/default/grub.d/kdump-tools.cfg",
         "update-grub",
         "/etc/sysctl.d/zz-kautopsy.conf",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from kautopsy.arming.bootloader import bls, grub2, grub_legacy
+from kautopsy.arming.bootloader import bls, default_grub, grub2, grub_legacy
 from kautopsy.arming.bootloader.grubenv import variables
 from kautopsy.arming.bootloader.next_entry import next_entry
 from kautopsy.arming.bootloader.templates import templates
@@ -109,3 +112,20 @@ def test_no_loader_and_hostile_ones() -> None:
     deep = "set default=" + "0>" * 5000 + "0\nmenuentry a {\nlinux /x\n}\n"
     assert next_entry({"/boot/grub2/grub.cfg": deep}) is not None
     assert next_entry({"/boot/loader/entries/x.conf": "\0\xff\n title\n\t\nlinux"}) is not None
+
+
+def test_what_the_user_gave_grub_stays_where_a_file_of_grub_d_asks_for_memory(
+    tmp_path: Path,
+) -> None:
+    """grub-mkconfig sources grub.d after /etc/default/grub: sh says what is left."""
+    before = '#GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M"\n'
+    first, second = tmp_path / "grub", tmp_path / "kdump-tools.cfg"
+    first.write_text('GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"\n')
+    second.write_text(
+        default_grub.with_values(
+            before, "GRUB_CMDLINE_LINUX_DEFAULT", "crashkernel", ["192M"], goes_on=True
+        )
+    )
+    script = f'. {first}; . {second}; printf "%s" "$GRUB_CMDLINE_LINUX_DEFAULT"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["quiet", "iommu=pt", "crashkernel=192M"]

@@ -34,7 +34,7 @@ _EDITORS: dict[str, _Edit] = {
     "grub-legacy": lambda text, values: grub_legacy.with_values(text, _NAME, values),
     "kernel-cmdline": lambda text, values: kernel_cmdline.with_values(text, _NAME, values),
     "default-grub": lambda text, values: default_grub.with_values(
-        text, "GRUB_CMDLINE_LINUX", _NAME, values
+        text, "GRUB_CMDLINE_LINUX", _NAME, values, goes_on=False
     ),
     "zipl": lambda text, values: zipl.with_values(text, _NAME, values),
     "kdump-conf": lambda text, values: kdump_conf.set_option(text, "path", values[0]),

@@ -329,7 +329,7 @@ probe() {
     # The kdump of the distribution.
     file /etc/kdump.conf /etc/sysconfig/kdump /etc/default/kdump-tools \
         /etc/systemd/system.conf /etc/crypttab /etc/fstab
-    each file "$root"/etc/kdump.conf.d/*.conf
+    each file "$root"/etc/kdump.conf.d/*.conf "$root"/etc/systemd/system/systemd-sysctl.service.d/*.conf
     link /var/lib/kdump/vmlinuz /var/lib/kdump/initrd.img /var/lib/kdump/kernel \
         /var/lib/kdump/initrd
     for unit in kdump kdump-tools kdump-early; do

@@ -59,9 +59,10 @@ def set_value(text: str, name: str, value: str) -> str:
     return _with(text, last, last.with_token(token))
 
 
-def edit_words(text: str, name: str, edit: Callable[[str], str]) -> str:
+def edit_words(text: str, name: str, edit: Callable[[str], str], *, goes_on: bool = False) -> str:
     """``text`` with the list of words in the last assignment of ``name`` edited as it is written.
 
+    :param goes_on: the file is read after others: a new assignment keeps what they gave it
     :param edit: gets what stands between the quotes, ``$NAME`` and backslashes as they are; adds
         nothing that sh would expand
     """
@@ -71,7 +72,7 @@ def edit_words(text: str, name: str, edit: Callable[[str], str]) -> str:
     new = edit("")
     if not new:
         return text
-    return _with_line(text, name, f'{name}="{f"${name} " if stuck else ""}{new}"')
+    return _with_line(text, name, f'{name}="{f"${name} " if stuck or goes_on else ""}{new}"')
 
 
 def edit_others(text: str, name: str, edit: Callable[[str], str], *, last: bool) -> str:

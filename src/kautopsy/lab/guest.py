@@ -7,21 +7,18 @@ has died as it should, a :class:`CaptureError` that says why no dump came.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
-import threading
 import time
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import TypeVar
 
 from kautopsy.lab import diagnosis
 from kautopsy.lab.accelerator import choose
 from kautopsy.lab.config import GuestConfig, Limits
 from kautopsy.lab.console import SerialPort
+from kautopsy.lab.emulated import Emulated
 from kautopsy.lab.errors import (
     ArmingError,
     CaptureError,
@@ -30,19 +27,16 @@ from kautopsy.lab.errors import (
     console_tail,
 )
 from kautopsy.lab.facts import PROBE, GuestFacts, parse_facts
-from kautopsy.lab.folder import guest_folder
 from kautopsy.lab.initramfs import CAPTURE, VMLINUZ, Contents, build
 from kautopsy.lab.kernels import GuestKernel, fetch_kernel
-from kautopsy.lab.qemu import Accelerator, InitramfsHardware, Qemu
+from kautopsy.lab.qemu import Accelerator, InitramfsHardware
 from kautopsy.lab.series import DEFAULT
 from kautopsy.lab.shell import CommandResult, GuestShell
 from kautopsy.lab.sink import make_sink, take_dump
 from kautopsy.lab.tools import fetch_tools
 from kautopsy.model.crash import TaskRef
 from kautopsy.model.errors import UsageError
-from kautopsy.trigger.qmp import QmpClient, QmpError
 
-_Part = TypeVar("_Part")
 _WRITER = "writer "
 _CAPTURE_UP = re.compile(r"^capture-up ")
 _CAPTURE_DONE = re.compile(r"^capture-done (\d+) ?(.*)$")
@@ -66,7 +60,7 @@ class Way(StrEnum):
     NMI = "nmi"
 
 
-class Guest:
+class Guest(Emulated):
     """One guest, used as a context: leaving it ends QEMU and removes all of its files.
 
     :ivar state: how far it has come
@@ -76,53 +70,18 @@ class Guest:
     """
 
     def __init__(self, config: GuestConfig, *, tee: Callable[[bytes], None] | None = None) -> None:
+        super().__init__(f"guest {config.kernel.series.name}", config.limits, tee)
         self.config = config
         self.state = State.OFF
         self.accelerator: Accelerator | None = config.accelerator
         self.writer: TaskRef | None = None
         self.panic_line = 0
-        self._limits = config.limits.patient()
-        self._tee = tee
-        self._news = threading.Condition()
-        self._stack = contextlib.ExitStack()
-        self._qemu: Qemu | None = None
-        self._console: SerialPort | None = None
         self._port: SerialPort | None = None
         self._shell: GuestShell | None = None
-        self._qmp: QmpClient | None = None
         self._capture_up = False
-        self.folder = self._stack.enter_context(guest_folder())
         self.sink = self.folder / "sink"
 
-    def __enter__(self) -> Guest:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the guest and remove its files."""
-        self._stack.close()
-
     # -- what others may use -------------------------------------------------------------------
-
-    @property
-    def console(self) -> SerialPort:
-        """The first serial port: kernel messages of both kernels.
-
-        :raises UsageError: the guest was never switched on
-        """
-        return self._booted(self._console)
-
-    @property
-    def qmp(self) -> QmpClient:
-        """QEMU's machine protocol."""
-        return self._booted(self._qmp)
 
     def transition(self, target: State) -> None:
         """Walk to ``target``, through all states in between; crashes are by sysrq.
@@ -149,7 +108,7 @@ class Guest:
         :raises GuestCommandError: it failed, and ``check``
         :raises GuestLostError: it did not end in time
         """
-        result = self._booted(self._shell).run(command, limit=limit or self._limits.command)
+        result = self._on(self._shell).run(command, limit=limit or self._limits.command)
         if check and result.status:
             raise GuestCommandError(
                 f"status {result.status}: {result.output.strip()[-300:]}", thing=command[:100]
@@ -158,7 +117,7 @@ class Guest:
 
     def send(self, command: str) -> None:
         """Start shell text and do not wait: for what hangs or kills the guest."""
-        self._booted(self._shell).send(command, limit=self._limits.command)
+        self._on(self._shell).send(command, limit=self._limits.command)
 
     def insmod(self, path: str, *arguments: str) -> None:
         """Load a module file that is in the guest (see ``files``) with ``arguments``."""
@@ -193,7 +152,7 @@ class Guest:
                 "read -r go </dev/ttyS1\n"
                 "echo c >/proc/sysrq-trigger"
             )
-            shell = self._booted(self._shell)
+            shell = self._on(self._shell)
             said = shell.line(_WRITER, limit=self._limits.command)
             shell.tell("go")
             pid, comm = said.split(" ", 1)
@@ -231,7 +190,7 @@ class Guest:
         :raises CaptureError: it never will, and why
         """
         self._require(State.CRASHED)
-        console, port = self.console, self._booted(self._port)
+        console, port = self.console, self._on(self._port)
 
         def up() -> bool:
             if any(map(_CAPTURE_UP.match, port.whole_lines())):
@@ -291,24 +250,10 @@ class Guest:
             disks=(self.sink, *config.disks),
             extra=config.qemu,
         )
-        self._qemu = Qemu(hardware, self.folder)
-        self._stack.callback(self._qemu.kill)
-        self._stack.callback(self._qemu.qmp.close)
-        self._console = SerialPort(
-            self._qemu.ports["console"],
-            news=self._news,
-            log=self.folder / "console.log",
-            tee=self._tee,
-        )
-        self._stack.callback(self._console.close)
-        self._port = SerialPort(self._qemu.ports["shell"], news=self._news)
-        self._stack.callback(self._port.close)
-        try:
-            self._qmp = QmpClient(self._qemu.qmp)
-        except QmpError as error:
-            self._qemu.wait(5)  # its last words come before its end
-            raise self._lost(f"QEMU ended at once: {error.what}") from error
-        port, console = self._port, self._console
+        qemu = self._switch_on(hardware)
+        self._port = SerialPort(qemu.ports["shell"], news=self._news)
+        self._power.callback(self._port.close)
+        port, console = self._port, self.console
 
         def ready() -> bool:
             panic = console.find(diagnosis.PANIC)
@@ -348,7 +293,7 @@ class Guest:
     def _capture(self) -> None:
         if not self._capture_up:
             self.wait_for_capture_kernel()
-        port = self._booted(self._port)
+        port = self._on(self._port)
         done: list[re.Match[str]] = []
 
         def saved() -> bool:
@@ -373,11 +318,6 @@ class Guest:
 
     # -- helpers -------------------------------------------------------------------------------
 
-    def _booted(self, part: _Part | None) -> _Part:
-        if part is None:
-            raise UsageError("the guest is not on", slug="guest-off")
-        return part
-
     def _require(self, *states: State) -> None:
         if self.state not in states:
             wanted = " or ".join(state.name for state in states)
@@ -399,15 +339,6 @@ class Guest:
                 if left <= 0:
                     raise self._lost(f"nothing after {limit:.0f} s of waiting for {what}")
                 self._news.wait(min(left, 1.0))
-
-    def _lost(self, what: str, *, console: list[str] | None = None) -> GuestLostError:
-        lines = console or (self._console.texts if self._console is not None else [])
-        words = f"QEMU: {self._qemu.words}; " if self._qemu and self._qemu.words else ""
-        return GuestLostError(
-            what,
-            thing=f"guest {self.config.kernel.series.name}",
-            hint=words + console_tail(lines),
-        )
 
     def _capture_error(self) -> CaptureError:
         lines = self.console.texts[self.panic_line :]

@@ -180,6 +180,7 @@ class KdumpSettings(Noun, frozen=True, kw_only=True):
     :param base: its command line, where it is not the running kernel's
     :param removed: words taken away
     :param kexec_file: the image is loaded by kexec_file_load(2); None if it depends
+    :param sysctls: the capture kernel runs the machine's own user space, which sets its sysctls
     """
 
     source: str = ""
@@ -191,6 +192,7 @@ class KdumpSettings(Noun, frozen=True, kw_only=True):
     kexec_file: bool | None = None
     failure_action: str = ""
     keep: str = ""
+    sysctls: bool = False
 
 
 class LastDrill(Noun, frozen=True, kw_only=True):

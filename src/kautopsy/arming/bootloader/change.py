@@ -133,7 +133,9 @@ def _templates(files: Files, values: Sequence[str], defaults: Defaults) -> list[
     deeds += files.edit(
         f"ask for memory in {path}, for this kernel and those to come",
         path,
-        lambda text: default_grub.with_values(text or "", variable, NAME, values),
+        lambda text: default_grub.with_values(
+            text or "", variable, NAME, values, goes_on=path != _GRUB
+        ),
         comes=defaults.comes if path == defaults.path else None,
     )
     return deeds

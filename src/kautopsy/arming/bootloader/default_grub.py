@@ -11,10 +11,17 @@ from kautopsy.arming.bootloader.words import with_values as edited
 VARIABLES = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT")
 
 
-def with_values(text: str, variable: str, name: str, values: Sequence[str]) -> str:
-    """A file's text with ``name=value`` in the last assignment of ``variable`` and nowhere else."""
+def with_values(
+    text: str, variable: str, name: str, values: Sequence[str], *, goes_on: bool
+) -> str:
+    """A file's text with ``name=value`` in the last assignment of ``variable`` and nowhere else.
+
+    :param goes_on: it is one of grub.d, which are read after /etc/default/grub
+    """
     text = without(text, name, keep=variable)
-    return shellfile.edit_words(text, variable, lambda words: edited(words, name, values))
+    return shellfile.edit_words(
+        text, variable, lambda words: edited(words, name, values), goes_on=goes_on
+    )
 
 
 def without(text: str, name: str, *, keep: str = "") -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from kautopsy.arming.bootloader.words import has_word, values_of
 from kautopsy.arming.check import Answer, Priority, check, passed, skipped, unseen, warned
+from kautopsy.arming.distribution import family_of
+from kautopsy.arming.sysctl import TRIGGERS
 from kautopsy.model.host import HostFacts
 
 _TRIGGERS = (
@@ -118,6 +120,26 @@ def policy_leak(facts: HostFacts) -> Answer:
             " kernel's command line",
         )
     return passed("nothing harmful reaches the capture kernel's command line")
+
+
+@check("capture-sysctls", Priority.LOST)
+def capture_sysctls(facts: HostFacts) -> Answer:
+    """Where the capture kernel boots the machine's own root, sysctl.d panics it as well."""
+    if not facts.settings.source:
+        return skipped("no kdump configuration says what the capture kernel runs")
+    if not facts.settings.sysctls:
+        return passed("the machine's sysctls do not reach the capture kernel")
+    seen = {name: facts.sysctl(name) for name in TRIGGERS}
+    if all(value is None for value in seen.values()):
+        return unseen(facts, "what panics this machine")
+    armed = [f"{name} = {value}" for name, value in seen.items() if value not in (None, "0")]
+    if armed:
+        return warned(
+            "what panics this machine panics its capture kernel too, in the middle of saving",
+            f"{', '.join(armed)}; sysctl.d is applied there",
+            family_of(facts.os).keep_sysctls_out(),
+        )
+    return passed("nothing in the machine's sysctls panics the capture kernel")
 
 
 def _harmful(line: tuple[str, ...], name: str) -> bool:

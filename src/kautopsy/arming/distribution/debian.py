@@ -22,6 +22,14 @@ KDUMP_INITRD=/var/lib/kdump/initrd.img
 KDUMP_COREDIR="/var/crash"
 """
 
+# Its capture kernel boots the machine's own root, whose sysctl.d would panic it: it is slow, and
+# the operator may press the button twice. /etc/kdump/sysctl.conf is meant to override that, but
+# kdump-sysctl (1:1.8.1 to 1:1.10.7 at least) calls find with "-maxdepth=1", which fails: the
+# overrides are named "-kdump.conf", which is read first, so every other file overrides them.
+_DROP_INS = "/etc/systemd/system/systemd-sysctl.service.d/"
+_NOT_THERE = "ConditionPathExists=!/proc/vmcore"
+_NO_SYSCTLS = f"[Unit]\n{_NOT_THERE}\n"
+
 
 class Debian(Family):
     """kdump-tools.service, /etc/default/kdump-tools, links in /var/lib/kdump."""
@@ -53,6 +61,12 @@ class Debian(Family):
             kexec_file=True if "-s" in shell.get("KDUMP_KEXEC_ARGS", "").split() else None,
             failure_action=shell.get("KDUMP_FAIL_CMD", ""),
             keep=shell.get("KDUMP_NUM_DUMPS", ""),
+            sysctls=not any(
+                _NOT_THERE in contents.split()
+                for path, contents in files.items()
+                if path.startswith(_DROP_INS)
+            )
+            and "systemd.mask=systemd-sysctl.service" not in append,
         )
 
     def default_collector(self) -> str:
@@ -79,6 +93,11 @@ class Debian(Family):
             return f"{edit} && update-grub && reboot"
         line = f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel={size}"'
         return f"echo '{line}' > {_PARAMETER_FILE} && update-grub && reboot"
+
+    def keep_sysctls_out(self) -> str:
+        """A condition of systemd's: /proc/vmcore is there in a capture kernel only."""
+        words = _NO_SYSCTLS.replace("\n", "\\n")
+        return f"mkdir -p {_DROP_INS} && printf '{words}' > {_DROP_INS}kautopsy.conf"
 
     def capture_words(self, words: str) -> str:
         """Debian's line is commented out until somebody wants more."""
@@ -120,7 +139,11 @@ class Debian(Family):
                     text = shellfile.set_value(text, name, value)
             return text
 
-        return (Edit("tell kdump-tools", "/etc/default/kdump-tools", defaults, _DEFAULTS),)
+        edits = (Edit("tell kdump-tools", "/etc/default/kdump-tools", defaults, _DEFAULTS),)
+        if not facts.settings.sysctls and facts.settings.source:
+            return edits
+        keep_out = "keep the policy out of the capture kernel"
+        return (*edits, Edit(keep_out, f"{_DROP_INS}kautopsy.conf", lambda _: _NO_SYSCTLS, ""))
 
     def package(self, facts: HostFacts) -> Package:
         """Installing it runs update-grub, and so does removing it."""

@@ -101,6 +101,10 @@ class Family:
         """The command that adds words to the capture kernel's command line."""
         return f"sed -i 's/^KDUMP_COMMANDLINE_APPEND=\"/&{words} /' /etc/sysconfig/kdump"
 
+    def keep_sysctls_out(self) -> str:
+        """The command that keeps the machine's sysctls out of its capture kernel."""
+        return ""
+
     def upgrade(self, package: str) -> str:
         """The command that brings a newer version of a package."""
         return f"upgrade {package}"

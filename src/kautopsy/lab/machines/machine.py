@@ -10,36 +10,30 @@ import contextlib
 import re
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import TypeVar
 from uuid import UUID, uuid4
 
 from kautopsy.host import inventory
 from kautopsy.host.ssh import SshHost
 from kautopsy.lab.bmc.simulator import Bmc, BmcConfig
 from kautopsy.lab.config import Limits
-from kautopsy.lab.console import SerialPort
-from kautopsy.lab.errors import GuestLostError, LabError, console_tail
-from kautopsy.lab.folder import guest_folder
+from kautopsy.lab.emulated import Emulated
+from kautopsy.lab.errors import LabError
 from kautopsy.lab.guest import working_accelerator
 from kautopsy.lab.machines.entry import inventory_entry
 from kautopsy.lab.machines.image import MachineImage
 from kautopsy.lab.machines.relay import ConsoleRelay
-from kautopsy.lab.qemu import Accelerator, Qemu, common_argv
+from kautopsy.lab.qemu import Accelerator, common_argv
 from kautopsy.model.errors import MissingToolError, UnreachableError, UsageError
-from kautopsy.trigger.qmp import QmpClient, QmpError
 
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+22\b")
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _PAUSE = 1.0
 _NODENAME = "kautopsy-lab"
 _QMP, _CONSOLE = "qmp.socket", "console.socket"
-_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,7 @@ class MachineHardware:
         return [*argv, *self.extra]
 
 
-class Machine:
+class Machine(Emulated):
     """One machine, used as a context: leaving it ends QEMU and removes all of its files.
 
     :ivar folder: its files: ``console.log``, ``overlay.qcow2``
@@ -117,35 +111,11 @@ class Machine:
     def __init__(
         self, config: MachineConfig, *, tee: Callable[[bytes], None] | None = None
     ) -> None:
+        super().__init__(f"lab:{config.image.name}", config.limits, tee)
         self.config = config
         self.port = 0
-        self._limits = config.limits.patient()
-        self._tee = tee
-        self._news = threading.Condition()
-        self._stack = contextlib.ExitStack()
-        self._power = contextlib.ExitStack()
-        self._qemu: Qemu | None = None
-        self._console: SerialPort | None = None
-        self._qmp: QmpClient | None = None
         self._host: SshHost | None = None
         self._bmc: Bmc | None = None
-        self.folder = self._stack.enter_context(guest_folder())
-        self._stack.callback(self._switch_off)
-
-    def __enter__(self) -> Machine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the machine and remove its files."""
-        self._stack.close()
 
     # -- what others may use -------------------------------------------------------------------
 
@@ -155,32 +125,17 @@ class Machine:
         return self.config.image.name
 
     @property
-    def console(self) -> SerialPort:
-        """The serial port: BIOS, GRUB, kernels and a root shell."""
-        return _on(self._console)
-
-    @property
-    def qmp(self) -> QmpClient:
-        """QEMU's machine protocol."""
-        return _on(self._qmp)
-
-    @property
     def bmc(self) -> Bmc:
         """Its BMC, which has power while the machine has none.
 
         :raises UsageError: it has no BMC, or was never switched on
         """
-        return _on(self._bmc)
+        return self._on(self._bmc)
 
     @property
     def has_bmc(self) -> bool:
         """Whether :attr:`bmc` is there."""
         return self._bmc is not None
-
-    @property
-    def running(self) -> bool:
-        """QEMU has not ended."""
-        return self._qemu is not None and self._qemu.running
 
     @property
     def ssh_options(self) -> tuple[str, ...]:
@@ -244,25 +199,11 @@ class Machine:
                 *config.qemu,
             ),
         )
-        self._qemu = Qemu(hardware, self.folder)
-        self._power.callback(self._qemu.kill)
-        self._console = SerialPort(
-            self._qemu.ports["console"],
-            news=self._news,
-            log=self.folder / "console.log",
-            tee=self._tee,
-        )
-        self._power.callback(self._console.close)
-        relay = ConsoleRelay(self._console, self.folder / _CONSOLE)
+        self._switch_on(hardware)
+        relay = ConsoleRelay(self.console, self.folder / _CONSOLE)
         self._power.callback(relay.close)
         if self._bmc is not None:
-            self._bmc.attach(self._console)
-        self._power.callback(self._qemu.qmp.close)
-        try:
-            self._qmp = QmpClient(self._qemu.qmp)
-        except QmpError as error:
-            self._qemu.wait(5)
-            raise self._lost(f"QEMU ended at once: {error.what}") from error
+            self._bmc.attach(self.console)
         self._power.callback(self._disconnect)
         self.port = self._forwarded_port()
 
@@ -380,18 +321,3 @@ class Machine:
         if self._host is not None:
             self._host.close()
             self._host = None
-
-    def _switch_off(self) -> None:
-        self._power.close()
-        self._qmp = None
-
-    def _lost(self, what: str) -> GuestLostError:
-        lines = self._console.texts if self._console is not None else []
-        words = f"QEMU: {self._qemu.words}; " if self._qemu and self._qemu.words else ""
-        return GuestLostError(what, thing=f"lab:{self.name}", hint=words + console_tail(lines))
-
-
-def _on(part: _Part | None) -> _Part:
-    if part is None:
-        raise UsageError("the machine is not on", slug="guest-off")
-    return part
