@@ -5,6 +5,7 @@ from __future__ import annotations
 from kautopsy.arming.bootloader.words import values_of
 from kautopsy.arming.check import Answer, Priority, check, passed, skipped, unseen, warned
 from kautopsy.arming.distribution import family_of
+from kautopsy.arming.remedies import edit_command_line
 from kautopsy.model.host import HostFacts
 
 _SANE = ("nr_cpus=", "maxcpus=")
@@ -43,7 +44,8 @@ def console(facts: HostFacts) -> Answer:
         return warned(
             "no serial console: nobody will see why a capture fails",
             f"consoles: {', '.join(facts.consoles) or 'none'}",
-            "add console=ttyS0,115200 (the port that the BMC's SOL shows) to the command line",
+            edit_command_line(facts, add=["console=tty0", "console=ttyS0,115200"])
+            or "add console=ttyS0,115200 (the port that the BMC's SOL shows) to the command line",
         )
     speeds = [
         value.split(",")[1]

@@ -105,12 +105,16 @@ def image_harmful_drivers(facts: HostFacts) -> Answer:
         if facts.image.initrd is None:
             return skipped("there is no capture initrd to look into")
         return unseen(facts, "the modules in the capture initrd")
+    family = family_of(facts.os)
     present = set(facts.modules or ()) & set(facts.image.modules)
     found = [name for name in _HARMFUL if name in present]
     if found:
         return warned(
             f"the capture initrd starts {', '.join(found)}, which is known to hang it",
-            fix="keep it out: rd.driver.blacklist= for the capture kernel, or MODULES=dep",
+            fix=family.capture_words(
+                " ".join(f"{key}.blacklist={','.join(found)}" for key in ("rd.driver", "modprobe"))
+            )
+            + f" && {family.rebuild(facts)}",
         )
     return passed("no driver that is known to hang capture kernels is in the initrd")
 

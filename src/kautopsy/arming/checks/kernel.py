@@ -59,8 +59,8 @@ def kexec_disabled(facts: HostFacts) -> Answer:
         return failed(
             "loading a capture kernel is forbidden until the next boot",
             f"kernel.{shut}",
-            "grep -rl kexec_load /etc/sysctl.d /usr/lib/sysctl.d /etc/sysctl.conf: set it after"
-            " the kdump service; then reboot",
+            "sed -i '/kexec_load/s/^/#/' $(grep -rls kexec_load /etc/sysctl.d /etc/sysctl.conf)"
+            " && reboot",
         )
     if shut:
         return warned(
@@ -100,7 +100,8 @@ def lockdown(facts: HostFacts) -> Answer:
             return failed(
                 "the kernel is locked down and kdump is told to use the old system call",
                 evidence,
-                f"kexec -s in place of -c, in {facts.settings.source or 'kdump'}",
+                r"sed -E -i '/KEXEC/s/(^|[\" =])-c([\" ]|$)/\1-s\2/' /etc/sysconfig/kdump && "
+                + family_of(facts.os).rebuild(facts),
             )
     if locked or secure:
         return passed("locked down; images are checked for their signature", evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kautopsy.arming.check import Answer, Priority, check, passed, skipped, unseen, warned
+from kautopsy.arming.remedies import edit_command_line, set_sysctls
 from kautopsy.arming.sysctl import OLD_WATCHDOG, SWALLOWS, X86, age
 from kautopsy.model.host import HostFacts
 
@@ -43,13 +44,15 @@ def nmi_conflict(facts: HostFacts) -> Answer:
         return warned(
             "this machine has had NMIs that nobody claims: unknown_nmi_panic will panic it",
             next(x for x in facts.log or () if "Uhhuh" in x or "NMI received" in x).strip(),
-            "sysctl -w kernel.unknown_nmi_panic=0, until their source is known",
+            set_sysctls("zz-nmi", {"kernel.unknown_nmi_panic": "0"}),
         )
     if said:
         return warned(
             "an NMI that no operator sent can panic this machine: " + "; ".join(said),
             f"unknown_nmi_panic = {unknown_nmi}, nmi_watchdog = {watchdog}",
-            "watch NMI in /proc/interrupts for a week, or: sysctl -w kernel.nmi_watchdog=0",
+            set_sysctls("zz-nmi", {"kernel.nmi_watchdog": "0"})
+            if "nmi_watchdog" in said[0]
+            else "watch -d -n 60 grep NMI: /proc/interrupts",
         )
     return passed(
         "an NMI from the operator panics, and nothing else sends any",
@@ -78,7 +81,7 @@ def nmi_counts(facts: HostFacts) -> Answer:
         return warned(
             f"{rate} NMIs in a second or two: perf is running, or hardware is unwell",
             evidence,
-            "perf top or a profiler? If not: the machine's event log (ipmitool sel list)",
+            "ps -C perf,operf,oprofiled -o pid,args; ipmitool sel list last 20",
         )
     if grown:
         return passed("NMIs come at the pace of the hard-lockup detector", evidence)
@@ -95,7 +98,8 @@ def nmi_apic(facts: HostFacts) -> Answer:
         return warned(
             "the interrupt controller that delivers NMIs is switched off",
             f"{' '.join(off)} in /proc/cmdline",
-            f"remove {' '.join(off)} from the kernel's command line",
+            edit_command_line(facts, drop=off)
+            or f"remove {' '.join(off)} from the kernel's command line",
         )
     built = facts.option("X86_LOCAL_APIC")
     if built is None:

@@ -12,15 +12,14 @@ _GENERIC_NAMES = ("localhost", "localhost.localdomain", "(none)", "")
 @check("last-drill", Priority.DEGRADED)
 def last_drill(facts: HostFacts) -> Answer:
     """Only a crash on purpose proves it; a new kernel or initrd makes the proof stale."""
-    drill = facts.last_drill
+    drill, again = facts.last_drill, f"kautopsy drill {facts.node or 'HOST'}"
     if drill is None:
         if not facts.live:
             return unseen(facts, "whether a crash was ever rehearsed")
         return warned(
             "nobody has ever proved that this machine leaves a dump",
-            fix="crash it once on purpose and look for the dump: kautopsy drill",
+            fix=again,
         )
-    again = "drill again: crash it on purpose, and look for the dump"
     if not drill.passed:
         return warned("the last drill left no dump", drill.source, again)
     if drill.release and facts.release and drill.release != facts.release:
@@ -59,7 +58,7 @@ def pstore(facts: HostFacts) -> Answer:
         return warned(
             f"{len(records)} records of earlier crashes wait in /sys/fs/pstore",
             ", ".join(records[:3]),
-            "systemctl start systemd-pstore.service (or move them away)",
+            "systemctl start systemd-pstore.service",
         )
     return passed("pstore holds no old records")
 

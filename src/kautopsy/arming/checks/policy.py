@@ -5,6 +5,7 @@ from __future__ import annotations
 from kautopsy.arming.bootloader.words import has_word, values_of
 from kautopsy.arming.check import Answer, Priority, check, passed, skipped, unseen, warned
 from kautopsy.arming.distribution import family_of
+from kautopsy.arming.remedies import set_sysctls
 from kautopsy.arming.sysctl import TRIGGERS
 from kautopsy.model.host import HostFacts
 
@@ -34,7 +35,7 @@ def panic_timeout(facts: HostFacts) -> Answer:
         return warned(
             "a panic that is not captured leaves the machine hanging",
             "kernel.panic = 0",
-            "echo 'kernel.panic = 10' > /etc/sysctl.d/90-panic.conf && sysctl -w kernel.panic=10",
+            set_sysctls("90-panic", {"kernel.panic": "10"}),
         )
     return passed("a panic that is not captured ends in a reboot", f"kernel.panic = {value}")
 
@@ -51,34 +52,34 @@ def trigger_armed(facts: HostFacts) -> Answer:
     return warned(
         "neither an oops nor a lockup nor an NMI panics this machine",
         ", ".join(f"{name}={value}" for name, value in seen.items() if value is not None),
-        "sysctl -w kernel.panic_on_oops=1 kernel.softlockup_panic=1 (and in /etc/sysctl.d)",
+        set_sysctls("90-panic-on", {"kernel.panic_on_oops": "1", "kernel.softlockup_panic": "1"}),
     )
 
 
 @check("dangerous-policy", Priority.LOST)
 def dangerous_policy(facts: HostFacts) -> Answer:
     """What panics healthy machines: any warning; a task that waits long for a slow disk."""
-    found, fixes = [], []
+    found, fixes = [], {}
     if facts.sysctl("kernel.panic_on_warn") == "1":
         found.append("kernel.panic_on_warn = 1: any WARN() ends the machine")
-        fixes.append("kernel.panic_on_warn=0")
+        fixes["kernel.panic_on_warn"] = "0"
     timeout = facts.sysctl("kernel.hung_task_timeout_secs") or ""
     if facts.sysctl("kernel.hung_task_panic") not in (None, "0"):
         if timeout.isdecimal() and 0 < int(timeout[:9]) < 300:
             found.append(f"kernel.hung_task_panic with {timeout} s: a slow backup ends the machine")
-            fixes.append("kernel.hung_task_timeout_secs=600")
+            fixes["kernel.hung_task_timeout_secs"] = "600"
         if timeout == "0":
             found.append("kernel.hung_task_panic never comes: hung_task_timeout_secs = 0")
-            fixes.append("kernel.hung_task_timeout_secs=600")
+            fixes["kernel.hung_task_timeout_secs"] = "600"
     if facts.sysctl("kernel.watchdog_thresh") == "0" and (
         facts.sysctl("kernel.softlockup_panic") == "1"
     ):
         found.append("kernel.softlockup_panic never comes: watchdog_thresh = 0")
-        fixes.append("kernel.watchdog_thresh=10")
+        fixes["kernel.watchdog_thresh"] = "10"
     if facts.sysctl("kernel.panic_on_warn") is None and not timeout:
         return unseen(facts, "the panic policy")
     if found:
-        return warned("; ".join(found), fix="sysctl -w " + " ".join(fixes))
+        return warned("; ".join(found), fix=set_sysctls("zz-policy", fixes))
     return passed("nothing panics a healthy machine")
 
 
@@ -116,8 +117,7 @@ def policy_leak(facts: HostFacts) -> Answer:
         return warned(
             f"the capture kernel inherits {', '.join(leaks)}",
             f"from {source}",
-            "set it in /etc/sysctl.d (or remove it for the capture kernel) instead of on the"
-            " kernel's command line",
+            family_of(facts.os).drop_capture_words(facts, [w.split("=")[0] for w in leaks]),
         )
     return passed("nothing harmful reaches the capture kernel's command line")
 

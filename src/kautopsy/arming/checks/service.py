@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from kautopsy.arming.check import Answer, Priority, check, failed, passed, skipped, unseen
 from kautopsy.arming.distribution import family_of
+from kautopsy.arming.sizes import MIB
+from kautopsy.arming.sizing import sizing
 from kautopsy.model.host import HostFacts
 
 
@@ -23,7 +25,7 @@ def image_loaded(facts: HostFacts) -> Answer:
     family = family_of(facts.os)
     service = facts.service
     if facts.kexec.size == 0:
-        fix = "reserve memory first (crashkernel-reserved)"
+        fix = family.set_crashkernel(facts, f"{sizing(facts).recommended // MIB}M")
     elif service is None or not service.installed:
         fix = family.install(facts)
     elif service.active:

@@ -14,7 +14,8 @@ from kautopsy.arming.check import (
     warned,
 )
 from kautopsy.arming.collector import dump_level
-from kautopsy.arming.sizes import MIB, mib
+from kautopsy.arming.distribution import family_of
+from kautopsy.arming.sizes import mib
 from kautopsy.model.host import HostFacts, TargetKind
 
 _UNSUPPORTED = {
@@ -54,7 +55,7 @@ def target_usable(facts: HostFacts) -> Answer:
         if "answer" in target.trouble
         else f"mount -o remount,rw {target.mounted_on or place}",
         TargetKind.NFS: f"showmount -e {target.server}",
-        TargetKind.SSH: "kdumpctl propagate (or kdump-config propagate on Debian)",
+        TargetKind.SSH: family_of(facts.os).trust_server(target.server),
     }[target.kind]
     return failed(f"{place} {target.trouble or 'cannot be written'}", fix=fix)
 
@@ -71,7 +72,8 @@ def target_space(facts: HostFacts) -> Answer:
     fixed = target.filesystem not in ("btrfs", "vfat", "zfs")
     if fixed and target.free_inodes is not None and target.free_inodes < _LEAST_INODES:
         return failed(
-            f"{target.mounted_on} has {target.free_inodes} inodes left", fix="delete files"
+            f"{target.mounted_on} has {target.free_inodes} inodes left",
+            fix=f"du --inodes -x {target.mounted_on} | sort -n | tail",
         )
     total = facts.memory.total
     if level == 31 and facts.memory.savable is not None:
@@ -84,7 +86,7 @@ def target_space(facts: HostFacts) -> Answer:
     else:
         return unseen(facts, "how big a dump would be")
     evidence = f"{mib(target.free)} free in {target.mounted_on or target.path}; {why}"
-    fix = f"free {mib(max(wanted - target.free, MIB))} in {target.path}, or point kdump elsewhere"
+    fix = f"du -xm {target.path} | sort -n | tail; or: {_ELSEWHERE}"
     if target.free < wanted // 4:
         return failed(f"the dump needs up to {mib(wanted)} and will not fit", evidence, fix)
     if target.free < wanted:

@@ -39,8 +39,7 @@ def watchdog(facts: HostFacts) -> Answer:
             f"a running watchdog will reset the machine mid-dump: no {', '.join(missing)} in the"
             " capture initrd",
             names,
-            f"add {' '.join(missing)} to the initrd's modules, then: "
-            + family_of(facts.os).rebuild(facts),
+            family_of(facts.os).include_modules(facts, missing),
         )
     return passed("the capture kernel can serve the watchdog that runs", names)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kautopsy.arming import shellfile
 from kautopsy.arming.bootloader.change import Defaults
 from kautopsy.arming.distribution.family import Edit, Family, Package, shell_values
 from kautopsy.arming.policy import Policy
+from kautopsy.arming.remedies import without
 from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease, TargetKind
 
 _PARAMETER_FILE = "/etc/default/grub.d/kdump-tools.cfg"
@@ -105,6 +106,25 @@ class Debian(Family):
             f"sed -i 's/^#*KDUMP_CMDLINE_APPEND=\"/KDUMP_CMDLINE_APPEND=\"{words} /'"
             " /etc/default/kdump-tools"
         )
+
+    def drop_capture_words(self, facts: HostFacts, names: Sequence[str]) -> str:
+        """A line of its own in place of the running kernel's."""
+        edit = without((*names, *facts.settings.removed))
+        return (
+            f'echo "KDUMP_CMDLINE=\\"$(sed -E \'{edit}\' /proc/cmdline)\\""'
+            " >> /etc/default/kdump-tools && kdump-config unload && kdump-config load"
+        )
+
+    def include_modules(self, facts: HostFacts, names: Sequence[str]) -> str:
+        """The capture initrd has what every initrd has."""
+        return (
+            f"printf '%s\\n' {' '.join(names)} >> /etc/initramfs-tools/modules"
+            f" && {self.rebuild(facts)}"
+        )
+
+    def trust_server(self, server: str) -> str:
+        """kdump-config has a word for it."""
+        return "kdump-config propagate"
 
     def upgrade(self, package: str) -> str:
         """By apt."""

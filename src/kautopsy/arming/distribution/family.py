@@ -11,6 +11,7 @@ from kautopsy.arming.bootloader.words import values_of
 from kautopsy.arming.deeds import Editor, LinkDeed
 from kautopsy.arming.files import Files
 from kautopsy.arming.policy import Policy
+from kautopsy.arming.remedies import without
 from kautopsy.model.host import HostFacts, KdumpSettings, Loader, OsRelease
 
 _SHELL = re.compile(r"^\s*(?:export\s+)?(\w+)=(?:\"([^\"]*)\"|'([^']*)'|([^\s#]*))")
@@ -100,6 +101,24 @@ class Family:
     def capture_words(self, words: str) -> str:
         """The command that adds words to the capture kernel's command line."""
         return f"sed -i 's/^KDUMP_COMMANDLINE_APPEND=\"/&{words} /' /etc/sysconfig/kdump"
+
+    def drop_capture_words(self, facts: HostFacts, names: Sequence[str]) -> str:
+        """The commands that keep words of the running kernel's line from the capture kernel's."""
+        edit = without((*names, *facts.settings.removed))
+        return (
+            f"sed -i \"s|^#*KDUMP_COMMANDLINE=.*|KDUMP_COMMANDLINE=\\\"$(sed -E '{edit}'"
+            f' /proc/cmdline)\\"|" /etc/sysconfig/kdump && {self.rebuild(facts)}'
+        )
+
+    def include_modules(self, facts: HostFacts, names: Sequence[str]) -> str:
+        """The commands that put modules into the capture initrd."""
+        words = " ".join(names)
+        path = "/etc/dracut.conf.d/90-kdump.conf"
+        return f"echo 'force_drivers+=\" {words} \"' > {path} && {self.rebuild(facts)}"
+
+    def trust_server(self, server: str) -> str:
+        """The command that lets the capture kernel log in to the server of its dumps."""
+        return f"ssh-copy-id {server}"
 
     def keep_sysctls_out(self) -> str:
         """The command that keeps the machine's sysctls out of its capture kernel."""

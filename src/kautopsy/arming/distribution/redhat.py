@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kautopsy.arming import kdump_conf
 from kautopsy.arming.bootloader.change import Defaults
@@ -87,6 +87,19 @@ class RedHat(Family):
         if loader is Loader.GRUB2:
             command += f" && {self.in_default_grub(facts, size)}"
         return f"{command} && reboot"
+
+    def drop_capture_words(self, facts: HostFacts, names: Sequence[str]) -> str:
+        """kdump-lib.sh takes them away."""
+        edit = f's/^KDUMP_COMMANDLINE_REMOVE="/&{" ".join(names)} /'
+        return f"sed -i '{edit}' /etc/sysconfig/kdump && {self.rebuild(facts)}"
+
+    def include_modules(self, facts: HostFacts, names: Sequence[str]) -> str:
+        """By kdump.conf."""
+        return f"echo 'extra_modules {' '.join(names)}' >> /etc/kdump.conf && {self.rebuild(facts)}"
+
+    def trust_server(self, server: str) -> str:
+        """kdumpctl has a word for it."""
+        return "kdumpctl propagate"
 
     def upgrade(self, package: str) -> str:
         """dnf, or what came before it."""
