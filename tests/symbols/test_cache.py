@@ -124,7 +124,8 @@ def test_types_from_the_cache_are_those_of_the_blob(tmp_path: Path) -> None:
     assert len(entries(tmp_path)) == 1
     again = parse(blob.bytes(), cache=cache)
     assert again == first == replace(parse(blob.bytes()), key=first.key)
-    assert again.functions() == {"paint"} and again.enums.tolist() == [3]
+    assert again.functions() == {"paint"} and again.enumerator("RED") == (blob.string("RED"), 3)
+    assert again.ids("pair") == [2] and again.ids("RED") == again.ids("p") == []
     damaged = bytearray(blob.bytes())
     damaged[24 + 7] ^= 0x1F  # the first type's kind
     with pytest.raises(BtfError):

@@ -143,6 +143,7 @@ def _reports(target: Target, arguments: argparse.Namespace) -> Iterator[Report]:
         vmlinux=arguments.vmlinux,
         debuginfo=arguments.debuginfo == "auto",
         limits=Limits(arguments.time_limit, arguments.memory_limit << 20),
+        fork=True,
     )
     return _with_logs(reports, target.logs) if target.logs else reports
 

@@ -22,7 +22,7 @@ LIMIT_BYTES = 128 << 20
 """What the cache may take: a kernel takes about 5 MB. The entries unused for longest go first."""
 
 # Part of every key: raised when what is derived, or how it is checked, changes.
-_FORMAT = f"kautopsy tables 1 {sys.implementation.cache_tag} {sys.byteorder} {marshal.version}"
+_FORMAT = f"kautopsy tables 2 {sys.implementation.cache_tag} {sys.byteorder} {marshal.version}"
 _SUFFIX = ".tables"
 _CHECKSUM = 32
 _LARGEST = 32 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from drgn import Program, Symbol, SymbolBinding, SymbolKind
 
@@ -25,6 +26,7 @@ class KernelSymbols:
         self._names = kallsyms.names
         self._kinds = kallsyms.kinds
         self._addresses = kallsyms.addresses
+        self._order = kallsyms.order
         self.key = kallsyms.key
 
     def find_symbols(
@@ -57,10 +59,10 @@ class KernelSymbols:
 
     def named(self, name: str) -> list[int]:
         """The indices of the symbols of that name, global ones first."""
-        places = self._by_name.get(name, ())
-        if isinstance(places, int):
-            return [places]
-        return sorted(places, key=lambda i: self._kinds[i].islower())
+        at = bisect_left(self._order, name, key=self._names.__getitem__)
+        places = map(self._order.__getitem__, range(at, len(self._order)))
+        same = takewhile(lambda i: self._names[i] == name, places)
+        return sorted(same, key=lambda i: self._kinds[i].islower())
 
     def address(self, name: str) -> int | None:
         """The address of the symbol ``name``."""
@@ -105,22 +107,6 @@ class KernelSymbols:
         marks = (("_text", "_etext"), ("_sinittext", "_einittext"))
         found = [(self.address(start), self.address(end)) for start, end in marks]
         return [(start, end) for start, end in found if start is not None and end is not None]
-
-    @cached_property
-    def _by_name(self) -> dict[str, int | list[int]]:
-        found: dict[str, int | list[int]] = dict(
-            zip(reversed(self._names), reversed(range(len(self._names))), strict=True)
-        )
-        if len(found) < len(self._names):
-            # Static symbols of the same name: a few thousand.
-            for i, name in enumerate(self._names):
-                first = found[name]
-                if first != i:
-                    if isinstance(first, int):
-                        found[name] = [first, i]
-                    elif first[0] != i:
-                        first.append(i)
-        return found
 
 
 def _binding(letter: str) -> SymbolBinding:

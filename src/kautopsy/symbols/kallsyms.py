@@ -78,13 +78,20 @@ class Kallsyms:
     :param names: without the type letter
     :param kinds: the type letters as ``nm`` gives them, one a symbol
     :param addresses: ``array('Q')``
+    :param order: the indices in the order of names and then of indices; made where not given
     :param key: that of names and kinds in the cache; empty where they did not come from memory
     """
 
     names: list[str]
     kinds: str
     addresses: array[int]
+    order: array[int] = field(default_factory=lambda: array("I"))
     key: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.order) != len(self.names):
+            order = sorted(range(len(self.names)), key=self.names.__getitem__)
+            object.__setattr__(self, "order", array("I", order))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -122,11 +129,11 @@ def load(
         cache = cache or TableCache(None)
         key = cache.key("kallsyms", repr(raw).encode(), raw.blob, raw.index, raw.table)
         cached = _kept(cache.get(key), count)
-        names, kinds = cached or _names(raw)
-        found = Kallsyms(names, kinds, _addresses(read, tables, count, order, stext), key)
+        names, kinds, by_name = cached or (*_names(raw), array("I"))
+        found = Kallsyms(names, kinds, _addresses(read, tables, count, order, stext), by_name, key)
         _check(found, stext)
         if cached is None:
-            cache.put(key, ("\n".join(names), kinds))
+            cache.put(key, ("\n".join(names), kinds, found.order.tobytes()))
     except (LookupError, ValueError, OverflowError, struct.error, drgn.FaultError) as error:
         raise KallsymsError(f"the tables cannot be read: {error}") from error
     return found
@@ -159,12 +166,13 @@ class _Raw:
         return cls(count, order, tables.names % 8, read(tables.names, size), index, table)
 
 
-def _kept(value: object, count: int) -> tuple[list[str], str] | None:
-    """Names and type letters as they were cached."""
+def _kept(value: object, count: int) -> tuple[list[str], str, array[int]] | None:
+    """Names, type letters and the order of names as they were cached."""
     match value:
-        case (str(text), str(kinds)):
+        case (str(text), str(kinds), bytes(order)):
             names = text.split("\n")
-            return (names, kinds) if len(names) == len(kinds) == count else None
+            if len(names) == len(kinds) == count:
+                return names, kinds, array("I", order)
     return None
 
 

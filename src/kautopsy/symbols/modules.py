@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,12 +45,18 @@ class ModuleSymbols:
         self.regions = regions
 
     @cached_property
-    def _entries(self) -> list[_Entry]:
-        """Sorted by address; none where the module's memory is not in the dump."""
+    def _table(self) -> _Table | None:
+        """None where the module's memory is not in the dump."""
         try:
-            return sorted(_symbol_table(self.module), key=lambda entry: entry.address)
-        except (drgn.FaultError, LookupError, ValueError, struct.error):
-            return []
+            return _Table.of(self.module)
+        except (drgn.FaultError, LookupError, ValueError):
+            return None
+
+    @cached_property
+    def _entries(self) -> list[_Entry]:
+        """Sorted by address."""
+        entries = self._table.entries() if self._table is not None else ()
+        return sorted(entries, key=lambda entry: entry.address)
 
     @cached_property
     def _addresses(self) -> list[int]:
@@ -68,6 +76,9 @@ class ModuleSymbols:
 
     def named(self, name: str) -> list[Symbol]:
         """The symbols of that name."""
+        # Most names that are asked for are nowhere: that is told without decoding the table.
+        if self._table is None or not self._table.mentions(name):
+            return []
         return [self._symbol(i) for i in self._by_name.get(name, ())]
 
     def all(self) -> list[Symbol]:
@@ -97,36 +108,56 @@ class ModuleSymbols:
         )
 
 
-def _symbol_table(module: Object) -> Iterator[_Entry]:
-    """``struct mod_kallsyms`` (since 4.5, 8244062ef1e5): an ELF symbol table and its strings."""
-    program = module.prog_
-    kallsyms = module.kallsyms.read_()
-    count = kallsyms.num_symtab.value_()
-    if not 0 < count <= _MAX_SYMBOLS:
-        return
-    assert program.platform is not None
-    flags = program.platform.flags
-    order = "<" if flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN else ">"
-    wide = bool(flags & drgn.PlatformFlags.IS_64_BIT)
-    layout = struct.Struct(order + ("IBBHQQ" if wide else "IIIBBH"))
-    raw = list(layout.iter_unpack(program.read(kallsyms.symtab.value_(), count * layout.size)))
-    strings = kallsyms.strtab.value_()
-    last = max(fields[0] for fields in raw)
-    text = (
-        program.read(strings, last)
-        + program.read_c_string(strings + last, max_size=_MAX_NAME)
-        + b"\0"
-    )
-    for fields in raw:
-        name, info, section = (
-            (fields[0], fields[1], fields[3]) if wide else (fields[0], fields[3], fields[5])
-        )
-        address = fields[4] if wide else fields[1]
-        # Undefined ones are other modules'; mapping symbols ($x, .L) name no code.
-        if name and section and address:
-            decoded = text[name : text.index(b"\0", name)].decode("ascii", "replace")
-            if decoded and not decoded.startswith(("$", ".L")):
-                yield _Entry(address, decoded, info)
+@dataclass(frozen=True)
+class _Table:
+    """``struct mod_kallsyms`` (since 4.5, 8244062ef1e5): an ELF symbol table and its strings.
+
+    :param symbols: ``Elf_Sym[]``
+    :param layout: of one
+    """
+
+    symbols: bytes
+    strings: bytes
+    layout: struct.Struct
+
+    @classmethod
+    def of(cls, module: Object) -> _Table | None:
+        program = module.prog_
+        kallsyms = module.kallsyms.read_()
+        count = kallsyms.num_symtab.value_()
+        if not 0 < count <= _MAX_SYMBOLS:
+            return None
+        assert program.platform is not None
+        flags = program.platform.flags
+        little = bool(flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
+        wide = bool(flags & drgn.PlatformFlags.IS_64_BIT)
+        layout = struct.Struct(("<" if little else ">") + ("IBBHQQ" if wide else "IIIBBH"))
+        symbols = program.read(kallsyms.symtab.value_(), count * layout.size)
+        names = array("I", symbols)[:: layout.size // 4]
+        if little != (sys.byteorder == "little"):
+            names.byteswap()
+        start, last = kallsyms.strtab.value_(), max(names)
+        end = program.read_c_string(start + last, max_size=_MAX_NAME)
+        return cls(symbols, program.read(start, last) + end + b"\0", layout)
+
+    def mentions(self, name: str) -> bool:
+        """Whether a string ends so; linkers keep one string for ``b`` and ``ab``."""
+        return name.encode("ascii", "replace") + b"\0" in self.strings
+
+    def entries(self) -> Iterator[_Entry]:
+        """All symbols that name something, in the table's order."""
+        text = self.strings
+        wide = self.layout.size == 24
+        for fields in self.layout.iter_unpack(self.symbols):
+            name, info, section = (
+                (fields[0], fields[1], fields[3]) if wide else (fields[0], fields[3], fields[5])
+            )
+            address = fields[4] if wide else fields[1]
+            # Undefined ones are other modules'; mapping symbols ($x, .L) name no code.
+            if name and section and address:
+                decoded = text[name : text.index(b"\0", name)].decode("ascii", "replace")
+                if decoded and not decoded.startswith(("$", ".L")):
+                    yield _Entry(address, decoded, info)
 
 
 class LoadedModules:

@@ -91,23 +91,24 @@ def confine(memory_bytes: int) -> None:
 
 
 def main() -> int:
-    """Do one job; the exit code is 0 unless the process dies."""
+    """Do the one job on standard input; the exit code is 0 unless the process dies."""
+    return work(msgspec.json.decode(sys.stdin.buffer.read(), type=Job))
+
+
+def work(job: Job) -> int:
+    """Do ``job`` in this process, which is nothing else's; the exit code."""
     # Only Messages may reach the pipe: whatever a library prints goes to stderr.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     confine(job.memory_bytes)
 
     def send(message: Message) -> None:
         out.write(msgspec.json.encode(message) + b"\n")
         out.flush()
 
-    # What imports make stays: looking for garbage in it, now or later, only takes time.
+    # What is made until the first report stays: looking for garbage in it only takes time.
     gc.disable()
     from kautopsy.triage.autopsy import autopsy_steps
-
-    gc.freeze()
-    gc.enable()
 
     report: Report | None = None
     try:
@@ -117,6 +118,9 @@ def main() -> int:
             debuginfo=job.debuginfo,
         ):
             send(Message(report=report))
+            if not gc.isenabled():
+                gc.freeze()
+                gc.enable()
     except KautopsyError as error:
         send(Message(failure=Failure.of(error), final=True))
         return 0

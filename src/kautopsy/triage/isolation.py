@@ -6,7 +6,6 @@ import contextlib
 import os
 import selectors
 import signal
-import subprocess
 import sys
 import time
 import weakref
@@ -14,12 +13,19 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from kautopsy.model.errors import UnreadableError
 from kautopsy.model.report import Report
-from kautopsy.triage.child import Job, Message
+from kautopsy.triage.child import Job, Message, work
+from kautopsy.triage.forked import Forked, can_fork
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    Child = Popen[bytes] | Forked
 
 CHILD = (sys.executable, "-m", "kautopsy.triage.child")
 _STDERR_KEPT = 4096
@@ -63,6 +69,7 @@ def analyse(
     debuginfo: bool = True,
     limits: Limits | None = None,
     command: Sequence[str] = CHILD,
+    fork: bool = False,
     on_early_end: Callable[[Ended], None] | None = None,
 ) -> Generator[Report, None, None]:
     """Ever fuller reports on ``path``; the last is all there is.
@@ -72,45 +79,54 @@ def analyse(
     ``symbols.notes`` that says how the analysis ended.
 
     :param command: what to run as the child; reads a :class:`Job`, writes :class:`Message` lines
+    :param fork: the child may be a fork of this process instead, which is at work sooner; for a
+        program that does nothing else
     :param on_early_end: called with how the analysis ended, if it did not come to its end
     :raises KautopsyError: what the analysis itself raised; or it died before its first report
     """
     limits = limits or Limits()
     job = Job(str(path), str(vmlinux) if vmlinux else None, debuginfo, limits.memory_bytes)
     deadline = time.monotonic() + limits.seconds
+    here = fork and can_fork()
+    child = Forked(lambda: work(job), _environment()) if here else _run(command, job)
+    reports = _reports(child, path, deadline, limits, on_early_end)
+    weakref.finalize(reports, _kill, child)  # a generator that nobody starts has no end
+    return reports
+
+
+def _run(command: Sequence[str], job: Job) -> Popen[bytes]:
+    import subprocess
+
     child = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_environment(),
+        env={**os.environ, **_environment()},
         start_new_session=True,
     )
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError), child.stdin:
         child.stdin.write(msgspec.json.encode(job))
-    reports = _reports(child, path, deadline, limits, on_early_end)
-    weakref.finalize(reports, _kill, child)  # a generator that nobody starts has no end
-    return reports
+    return child
 
 
 def _environment() -> dict[str, str]:
     """drgn would look for debugging information over the network, and load its command line."""
     disabled = (os.environ.get("DRGN_DISABLE_PLUGINS", ""), *_PLUGINS)
     return {
-        **os.environ,
         "DEBUGINFOD_URLS": "",
         "DRGN_DISABLE_PLUGINS": "*" if "*" in disabled else ",".join(filter(None, disabled)),
     }
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
+def _kill(child: Child) -> None:
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
 def _reports(
-    child: subprocess.Popen[bytes],
+    child: Child,
     path: Path,
     deadline: float,
     limits: Limits,
@@ -141,13 +157,13 @@ def _reports(
         timed_out = time.monotonic() >= deadline
         if not finished:
             _kill(child)
-        child.wait()
+        code = child.wait()
         for stream in (child.stdout, child.stderr):
             if stream is not None:
                 stream.close()
     if finished:
         return
-    ended = _how_it_died(child.returncode, timed_out, limits, bytes(stderr))
+    ended = _how_it_died(code, timed_out, limits, bytes(stderr))
     if on_early_end is not None:
         on_early_end(ended)
     if last is None:
@@ -155,7 +171,7 @@ def _reports(
     yield _with_note(last, f"the analysis ended early: {ended.words}")
 
 
-def _lines(child: subprocess.Popen[bytes], deadline: float, stderr: bytearray) -> Iterator[bytes]:
+def _lines(child: Child, deadline: float, stderr: bytearray) -> Iterator[bytes]:
     """Complete lines of the child's stdout until it ends or ``deadline``; stderr on the side."""
     assert child.stdout is not None and child.stderr is not None
     buffer = b""

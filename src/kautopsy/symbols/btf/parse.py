@@ -10,9 +10,11 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 from kautopsy.model.errors import UnreadableError
 from kautopsy.symbols.cache import TableCache
@@ -82,26 +84,29 @@ _IDENTIFIER = bytes(range(0x20, 0x7F)) + b"\0"
 
 @dataclass(frozen=True)
 class Btf:
-    """One blob.
+    """One blob. Names are found by bisection: most are never asked for.
 
     :param words: the type section
     :param places: index into ``words`` of each type of this blob, in order of ids
-    :param by_name: string offset → ids of the types of that name
-    :param strings: the string section
-    :param enums: ids of the enumerations
+    :param named: ids of the types that have names, in order of these and then of ids
+    :param enumerators: string offset of each enumerator's name, in their order
+    :param enumerations: the id of the enumeration each of ``enumerators`` is of
     :param function_names: string offset of each function's name
-    :param string_offsets: every string and its offset; pahole keeps each once
+    :param signs_told: whether ``info``'s top bit tells signed enumerations from others, as pahole
+        1.24's
+    :param strings: the string section
     :param base: the kernel's, for a module's
     :param key: that of the index in the cache; empty for a module's
     """
 
     words: array[int]
     places: array[int]
-    by_name: dict[int, list[int]]
-    enums: array[int]
+    named: array[int]
+    enumerators: array[int]
+    enumerations: array[int]
     function_names: array[int]
-    strings: bytes
-    string_offsets: dict[bytes, int] = field(repr=False)
+    signs_told: bool
+    strings: bytes = field(repr=False)
     base: Btf | None = field(default=None, repr=False)
     key: str = ""
 
@@ -118,11 +123,16 @@ class Btf:
 
     def string(self, offset: int) -> str:
         """The string at ``offset``; empty for what has no name."""
-        first = self.first_string
-        if offset < first and self.base is not None:
-            return self.base.string(offset)
-        at = offset - first
-        return self.strings[at : self.strings.index(b"\0", at)].decode("ascii")
+        return self._bytes(offset).decode("ascii")
+
+    def _bytes(self, offset: int) -> bytes:
+        at = offset - self.first_string
+        if at < 0 and self.base is not None:
+            return self.base._bytes(offset)
+        return self.strings[at : self.strings.index(b"\0", at)]
+
+    def _name_of(self, type_id: int) -> bytes:
+        return self._bytes(self.words[self.places[type_id - self.first_id]])
 
     def begins(self, offset: int) -> bool:
         """Whether a string begins at ``offset``."""
@@ -132,29 +142,24 @@ class Btf:
         return at == 0 or (at < len(self.strings) and self.strings[at - 1] == 0)
 
     def ids(self, name: str) -> list[int]:
-        """The ids of the types of this blob, not of its base, that have ``name``."""
-        found: list[int] = []
-        for offset in self.offsets(name):
-            found += self.by_name.get(offset, ())
-        return found
+        """The ids of the types of this blob, not of its base, that have ``name``; in order."""
+        wanted = name.encode("ascii", "replace")
+        at = bisect_left(self.named, wanted, key=self._name_of)
+        ids = map(self.named.__getitem__, range(at, len(self.named)))
+        return list(takewhile(lambda type_id: self._name_of(type_id) == wanted, ids))
 
-    def offsets(self, name: str) -> list[int]:
-        """Where ``name`` is among the strings; a module's types may use the kernel's string."""
-        encoded = name.encode("ascii", "replace")
-        found = []
-        blob: Btf | None = self if name else None
-        while blob is not None:
-            offset = blob.string_offsets.get(encoded)
-            if offset is not None:
-                found.append(offset)
-            blob = blob.base
-        return found
+    def enumerator(self, name: str) -> tuple[int, int] | None:
+        """Name offset of the enumerator ``name`` and the id of its enumeration, the first such."""
+        wanted = name.encode("ascii", "replace")
+        at = bisect_left(self.enumerators, wanted, key=self._bytes)
+        if at < len(self.enumerators) and self._bytes(self.enumerators[at]) == wanted:
+            return self.enumerators[at], self.enumerations[at]
+        return None
 
     def functions(self) -> set[str]:
         """The names of all functions of this blob."""
-        by_offset = {offset: text for text, offset in self.string_offsets.items()}
-        names = [by_offset.get(offset, b"") for offset in self.function_names]
-        return set(b"\n".join(names).decode("ascii").split("\n")) - {""}
+        names = b"\n".join(map(self._bytes, self.function_names))
+        return set(names.decode("ascii").split("\n")) - {""}
 
     def locate(self, type_id: int) -> tuple[array[int], int]:
         """The words in which type ``type_id`` is, and its index among them.
@@ -199,92 +204,99 @@ def parse(data: bytes, base: Btf | None = None, *, cache: TableCache | None = No
     """
     order, type_off, type_len, str_off, str_len, hdr_len = _header(data)
     strings = data[hdr_len + str_off : hdr_len + str_off + str_len]
-    if len(strings) != str_len or not strings.endswith(b"\0") or type_len % 4:
+    types = data[hdr_len + type_off : hdr_len + type_off + type_len]
+    if len(strings) != str_len or len(types) != type_len or type_len % 4:
+        raise BtfError("its sections do not fit")
+    words = array("I", types)
+    if (order == "<") != (sys.byteorder == "little"):
+        words.byteswap()
+    cache = cache or TableCache(None)
+    key = cache.key("btf", data) if base is None else ""
+    index = _Index.kept(cache.get(key)) if key else None
+    if index is not None:
+        return index.btf(words, strings, base, key)
+    if not strings.endswith(b"\0"):
         raise BtfError("its sections do not fit")
     if base is None and not strings.startswith(b"\0"):
         raise BtfError("its strings do not begin with the empty one")
     if strings.translate(None, _IDENTIFIER):
         raise BtfError("its strings have characters that no name has")
-    words = array("I", data[hdr_len + type_off : hdr_len + type_off + type_len])
-    if 4 * len(words) != type_len:
-        raise BtfError("its sections do not fit")
-    if (order == "<") != (sys.byteorder == "little"):
-        words.byteswap()
-    first_string = 0 if base is None else base.first_string + len(base.strings)
-    string_offsets = _strings(strings, first_string)
-    cache = cache or TableCache(None)
-    key = cache.key("btf", data) if base is None else ""
-    index = _Index.kept(cache.get(key)) if key else None
-    if index is not None:
-        return index.btf(words, strings, string_offsets, base, key)
-    index = _Index()
     first_id = 1 if base is None else base.first_id + len(base.places)
+    index = _Index()
     try:
         composites = _scan(words, first_id, index)
     except IndexError:
         raise BtfError("its last type is not complete") from None
-    btf = index.btf(words, strings, string_offsets, base, key)
+    btf = index.btf(words, strings, base, key)
     _check(btf, composites)
+    index.sort(btf)
     if key:
         cache.put(key, index.to_keep())
     return btf
 
 
-@dataclass(frozen=True)
+_ARRAYS = ("places", "named", "enumerators", "enumerations", "function_names")
+
+
+@dataclass
 class _Index:
     """What one pass over all types finds, as :class:`Btf` has it."""
 
     places: array[int] = field(default_factory=lambda: array("I"))
-    by_name: dict[int, list[int]] = field(default_factory=dict)
-    enums: array[int] = field(default_factory=lambda: array("I"))
+    named: array[int] = field(default_factory=lambda: array("I"))
+    enumerators: array[int] = field(default_factory=lambda: array("I"))
+    enumerations: array[int] = field(default_factory=lambda: array("I"))
     function_names: array[int] = field(default_factory=lambda: array("I"))
+    signs_told: bool = False
 
-    def btf(
-        self,
-        words: array[int],
-        strings: bytes,
-        string_offsets: dict[bytes, int],
-        base: Btf | None,
-        key: str,
-    ) -> Btf:
+    def btf(self, words: array[int], strings: bytes, base: Btf | None, key: str) -> Btf:
         return Btf(
             words,
             self.places,
-            self.by_name,
-            self.enums,
+            self.named,
+            self.enumerators,
+            self.enumerations,
             self.function_names,
+            self.signs_told,
             strings,
-            string_offsets,
             base,
             key,
         )
 
+    def sort(self, btf: Btf) -> None:
+        """Put ``named`` and ``enumerators`` in the order of the names, in place."""
+        self.named[:] = array("I", sorted(self.named, key=btf._name_of))
+        names = [btf._bytes(offset) for offset in self.enumerators]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        for part in (self.enumerators, self.enumerations):
+            part[:] = array("I", [part[i] for i in order])
+
     def to_keep(self) -> tuple[object, ...]:
-        arrays = (self.places, self.enums, self.function_names)
-        return (self.by_name, *(part.tobytes() for part in arrays))
+        return (self.signs_told, *(getattr(self, name).tobytes() for name in _ARRAYS))
 
     @classmethod
     def kept(cls, value: object) -> _Index | None:
         match value:
-            case (dict(by_name), bytes(places), bytes(enums), bytes(function_names)):
-                return cls(
-                    array("I", places), by_name, array("I", enums), array("I", function_names)
-                )
+            case (bool(told), *parts) if len(parts) == len(_ARRAYS):
+                index = cls(signs_told=told)
+                for name, part in zip(_ARRAYS, parts, strict=True):
+                    getattr(index, name).frombytes(part)
+                return index
         return None
 
 
 def _scan(words: array[int], first_id: int, index: _Index) -> list[int]:
     """Fill ``index``; returns where structures and unions are."""
-    by_name = index.by_name
     composites: list[int] = []
     end = len(words)
     at = highest = 0
     type_id = first_id
-    append = index.places.append
+    append, named = index.places.append, index.named.append
     kinds = len(_WORDS)
     # Plain integers compare faster.
     struct_kind, union_kind, func_kind = int(Kind.STRUCT), int(Kind.UNION), int(Kind.FUNC)
-    enum_kinds = (int(Kind.ENUM), int(Kind.ENUM64))
+    enum_kind = int(Kind.ENUM)
+    enum_kinds = (enum_kind, int(Kind.ENUM64))
     while at < end:
         append(at)
         name, info = words[at], words[at + 1]
@@ -293,10 +305,7 @@ def _scan(words: array[int], first_id: int, index: _Index) -> list[int]:
             raise BtfError(f"type {type_id} is of kind {kind}")
         fixed, each, refers = _WORDS[kind]
         if name:
-            if name in by_name:
-                by_name[name].append(type_id)
-            else:
-                by_name[name] = [type_id]
+            named(type_id)
         if refers:
             referred = words[at + 2]
             if referred > highest:
@@ -306,7 +315,10 @@ def _scan(words: array[int], first_id: int, index: _Index) -> list[int]:
         elif kind == struct_kind or kind == union_kind:  # noqa: SIM109
             composites.append(at)
         elif kind in enum_kinds:
-            index.enums.append(type_id)
+            names = words[at + 3 : at + 3 + each * (info & 0xFFFF) : each]
+            index.enumerators.extend(names)
+            index.enumerations.extend([type_id] * len(names))
+            index.signs_told |= bool(info >> 31) and kind == enum_kind
         at += fixed + each * (info & 0xFFFF) if each else fixed
         type_id += 1
     if at != end:
@@ -339,17 +351,15 @@ def _check(btf: Btf, composites: list[int]) -> None:
                 raise BtfError("a member lies outside its structure")
             if in_order != sorted(in_order):
                 raise BtfError("the members of a structure are not in order")
-    # The kernel's names in a module's types, and the later ones of equal strings, are few.
-    others = {*btf.by_name, *names}.difference(btf.string_offsets.values())
-    if not all(map(btf.begins, others)):
+    named = {words[btf.places[i - btf.first_id]] for i in btf.named}
+    others = named.union(names, btf.enumerators).difference(_beginnings(btf))
+    if not all(map(btf.begins, others)):  # the kernel's, in a module's types: few
         raise BtfError("a name is not the beginning of a string")
     if types and max(types) >= btf.first_id + len(btf.places):
         raise BtfError("a member is of a type that is not there")
 
 
-def _strings(strings: bytes, first: int) -> dict[bytes, int]:
-    """The offset of each string, the first of equal ones."""
-    parts = strings.split(b"\0")
-    del parts[-1]  # behind the last NUL
-    offsets = list(accumulate([len(part) + 1 for part in parts[:-1]], initial=first))
-    return dict(zip(reversed(parts), reversed(offsets), strict=True))
+def _beginnings(btf: Btf) -> Iterator[int]:
+    """The offset of each string of this blob."""
+    lengths = [len(part) + 1 for part in btf.strings.split(b"\0")]
+    return accumulate(lengths[:-2], initial=btf.first_string)

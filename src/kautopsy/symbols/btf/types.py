@@ -94,25 +94,12 @@ class BtfTypes:
 
     def constant(self, name: str) -> Object | None:
         """The enumerator ``name``, as an object of its enumeration's type."""
-        for offset in self.btf.offsets(name):
-            type_id = self._constants.get(offset)
-            if type_id is not None:
-                values = dict(reversed(self._enum_values(type_id)))
-                return Object(self.program, self.type(type_id), value=values[offset])
-        return None
-
-    @cached_property
-    def _constants(self) -> dict[int, int]:
-        """Name offset of every enumerator → id of its enumeration; the first of a name wins."""
-        words = self.btf.words
-        found: dict[int, int] = {}
-        for type_id in reversed(self.btf.enums):
-            _, at = self.btf.locate(type_id)
-            info = words[at + 1]
-            step = 2 if info >> 24 & 0x1F == Kind.ENUM else 3
-            names = words[at + 3 : at + 3 + step * (info & 0xFFFF) : step]
-            found.update(dict.fromkeys(names, type_id))
-        return found
+        found = self.btf.enumerator(name)
+        if found is None:
+            return None
+        offset, type_id = found
+        values = dict(reversed(self._enum_values(type_id)))
+        return Object(self.program, self.type(type_id), value=values[offset])
 
     def type(self, type_id: int) -> Type:
         """The drgn type of ``type_id``.
@@ -194,15 +181,9 @@ class BtfTypes:
         words, at = self.btf.locate(type_id)
         return not words[at + 3] >> 24 & _INT_SIGNED
 
-    @cached_property
+    @property
     def _signs_told(self) -> bool:
-        """Whether ``info``'s top bit tells signed enumerations from others, as pahole 1.24's."""
-        if self.base is not None:
-            return self.base._signs_told
-        return any(
-            words[at + 1] >> 31 and words[at + 1] >> 24 & 0x1F == Kind.ENUM
-            for words, at in map(self.btf.locate, self.btf.enums)
-        )
+        return self.btf.signs_told if self.base is None else self.base._signs_told
 
     def _declared(self, name: str, *, union: bool) -> Type:
         """``struct name;`` of one file is the complete type if another file has just one."""
