@@ -106,3 +106,99 @@ def test_closing_the_stream_early_kills_the_child(tmp_path: Path) -> None:
     started = time.monotonic()
     reports.close()
     assert time.monotonic() - started < 100
+
+
+def run_forked(tmp_path: Path, steps: str, limits: str = "Limits()") -> list[str]:
+    """As :func:`run_child`, with a fork; what the parent, which is thin, has to say of it."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, signal, socket, sys, time, types\n"
+        "from pathlib import Path\n"
+        "from kautopsy.model.errors import KautopsyError, UnreadableError\n"
+        "from kautopsy.model.report import Report, Symbols\n"
+        "from kautopsy.triage.isolation import Limits, analyse\n"
+        "def steps(path, *, vmlinux, debuginfo):\n"
+        + textwrap.indent(textwrap.dedent(steps), "    ")
+        + "\nautopsy = sys.modules['kautopsy.triage.autopsy'] = types.ModuleType('autopsy')\n"
+        "autopsy.autopsy_steps = steps\n"
+        "me = os.getpid()\n"
+        "def refuse(*a, **k): raise SystemExit('not a fork')\n"
+        "import subprocess; subprocess.Popen = refuse\n"
+        "print('before', end=' ')\n"
+        "try:\n"
+        f"    for report in analyse(Path('vmcore'), limits={limits}, fork=True):\n"
+        "        print('report', *report.log, *report.symbols.notes)\n"
+        "except KautopsyError as error:\n"
+        "    print('error', int(error.exit_code), error)\n"
+        "assert os.getpid() == me\n"
+        "try: os.waitpid(-1, 0); print('a child is left')\n"
+        "except ChildProcessError: pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("before ")  # once: the child does not say it again
+    return done.stdout.removeprefix("before ").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("os._exit(3)", "exited with 3"),
+        ("sys.exit(4)", "SystemExit: 4"),
+        ("1 / 0", "exited with 1: ZeroDivisionError: division by zero"),
+        ('raise UnreadableError("gone", thing="vmcore")', "unreadable: vmcore: gone"),
+        ("food = []\nwhile True: food.append(bytearray(1 << 20))", "needs more than its 256 MiB"),
+    ],
+)
+def test_the_last_report_survives_a_fork(tmp_path: Path, end: str, said: str) -> None:
+    limits = "Limits(memory_bytes=256 << 20)"
+    first, last = run_forked(tmp_path, f"print('noise')\nyield {WHOLE}\n{end}", limits)
+    assert first == "report line"
+    assert said in last
+
+
+def test_a_fork_that_dies_first_is_a_named_error(tmp_path: Path) -> None:
+    (line,) = run_forked(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)\nyield")
+    assert line.startswith("error 3 analysis-died: vmcore: ") and "SIGKILL" in line
+
+
+def test_a_fork_that_hangs_is_killed(tmp_path: Path) -> None:
+    steps = f"yield {FIRST}\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)"
+    *_, last = run_forked(tmp_path, steps, "Limits(seconds=2)")
+    assert "took longer than its 2 s" in last
+
+
+def test_a_fork_has_neither_network_nor_terminal_nor_files(tmp_path: Path) -> None:
+    steps = f"""
+        yield {FIRST}
+        assert os.environ["DEBUGINFOD_URLS"] == ""
+        assert os.getpgid(0) == os.getpid() != os.getppid()
+        assert os.read(0, 1) == b""
+        mine = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+        assert len(mine) == 5, mine  # the standard ones, the pipe for reports, the folder itself
+        import ctypes
+        n = 0x40000000 | (os.geteuid() and 0x10000000)
+        alone = socket.if_nameindex() == [(1, "lo")]
+        assert alone or ctypes.CDLL(None).unshare(n), socket.if_nameindex()
+    """
+    assert run_forked(tmp_path, steps) == ["report"]
+
+
+def test_whoever_has_threads_or_drgn_is_not_forked() -> None:
+    code = """
+        import sys, threading
+        from kautopsy.triage.forked import can_fork
+        assert can_fork()
+        end = threading.Event()
+        other = threading.Thread(target=end.wait)
+        other.start()
+        assert not can_fork()
+        end.set()
+        other.join()
+        import drgn
+        assert not can_fork()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)

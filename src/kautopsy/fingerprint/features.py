@@ -9,7 +9,6 @@ group with group, so that a long stack does not drown a telling headline.
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 
 import msgspec
@@ -18,6 +17,7 @@ from kautopsy.fingerprint.exact import outwards
 from kautopsy.fingerprint.generic import is_generic
 from kautopsy.fingerprint.names import normalise
 from kautopsy.model.crash import Crash
+from kautopsy.model.lazy import lazy_pattern
 
 
 class Group(StrEnum):
@@ -44,24 +44,24 @@ _FOLDER = 0.5
 _DECAY = 0.3
 """A frame at depth n counts (1 + n) ** -0.3: the top says more, but not all."""
 
-_FUNCTION = re.compile(
+_FUNCTION = lazy_pattern(
     r"(?<!\? )(?<![\w.])([A-Za-z_][\w.]*)"
     r"(?:\+0x[0-9a-f]+/0x[0-9a-f]+|(?= [\w./-]+\.[chSrs]+:\d+ \[inline\]))"
 )
-_HEADLINE = re.compile(
+_HEADLINE = lazy_pattern(
     r"BUG:|WARNING:|INFO:|Oops|general protection|kernel BUG|UBSAN|divide error|panic|unreferenced|"
     r"possible |inconsistent |refcount_t|list_(?:add|del)|Unable to handle"
 )
 _HEADLINES = 3
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
-_NUMBER = re.compile(r"\b(?:0x)?[0-9a-f]{6,}\b")
+_WORD = lazy_pattern(r"[A-Za-z_][A-Za-z0-9_]{2,}")
+_NUMBER = lazy_pattern(r"\b(?:0x)?[0-9a-f]{6,}\b")
 # Registers, code bytes and other lines whose words are noise, by how they begin.
-_NOISE = re.compile(
+_NOISE = lazy_pattern(
     r"\s*(?:[RE]?[A-Z]{1,2}\w{0,2}:|R\d\d:|[xr]\d+ ?:|Code:|CR\d|DR\d|PKRU|CPU:"
     r"|Call [Tt]race|</?[A-Z])"
 )
-_RELEASE = re.compile(r"((\d+)\.(\d+)\.\d+(?:-rc\d+)?)")
-_RELEASE_IN_TEXT = re.compile(r"(?<![\w.])(\d{1,3}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,80}) #\d")
+_RELEASE = lazy_pattern(r"((\d+)\.(\d+)\.\d+(?:-rc\d+)?)")
+_RELEASE_IN_TEXT = lazy_pattern(r"(?<![\w.])(\d{1,3}\.\d{1,3}\.\d{1,5}[\w.+~-]{0,80}) #\d")
 
 
 def features(crash: Crash | None, text: str = "") -> Features:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from kautopsy.fingerprint.names import normalise
+from kautopsy.model.lazy import lazy_pattern
 
 
 class Role(StrEnum):
@@ -46,7 +47,7 @@ class Rule:
 
 
 def _rule(role: Role, why: str, *names: str) -> Rule:
-    return Rule(role, why, re.compile("|".join(names)))
+    return Rule(role, why, lazy_pattern("|".join(names)))
 
 
 RULES: tuple[Rule, ...] = (

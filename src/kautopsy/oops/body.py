@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kautopsy.model.crash import Frame
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.facts import Facts
 from kautopsy.oops.frames import frames_in
 from kautopsy.oops.instruction import Instruction, instruction_in
@@ -30,39 +31,39 @@ _AFTER_END = 30
 MAX_FRAMES = 4096
 """Frames kept of one report: a runaway recursion prints its whole stack, and a hostile log more."""
 
-_STACK_HEAD = re.compile(
+_STACK_HEAD = lazy_pattern(
     r"(?:[Cc]all [Tt]race|[Bb]acktrace|[Ss]tack [Bb]acktrace|Stack traceback"
     r"|Last Breaking-Event-Address)"
     r"(?: \(.{0,60}\))?:(?P<rest>.*)$"
 )
-_CALL_STACK = re.compile(r"(?:[Cc]all [Tt]race|[Bb]acktrace|Stack traceback)(?: \(.{0,60}\))?:")
-_SECTION = re.compile(r"(?!.*(?:linked in|Stack|Dump|dump|Code|Trace)[^:]*:$).{3,240}:$")
-_LOCK_DEPENDENCY = re.compile(r"[ \t]*-> #\d+")
+_CALL_STACK = lazy_pattern(r"(?:[Cc]all [Tt]race|[Bb]acktrace|Stack traceback)(?: \(.{0,60}\))?:")
+_SECTION = lazy_pattern(r"(?!.*(?:linked in|Stack|Dump|dump|Code|Trace)[^:]*:$).{3,240}:$")
+_LOCK_DEPENDENCY = lazy_pattern(r"[ \t]*-> #\d+")
 # mm/page_owner.c __dump_page_owner: whose the page was, in front of the report's own backtrace
-_PAGE_OWNER = re.compile(
+_PAGE_OWNER = lazy_pattern(
     r"page (?:last (?:allocated|free)|allocated via)|page_owner (?:tracks|free)|Page allocated via"
 )
 # mm/slub.c print_track(): who allocated and who freed the object, with their stacks behind since
 # d6543e393616 ("slub: Enable backtrace for create/delete points", v3.2); INFO: until v5.13.
-_SLUB_TRACK = re.compile(r"(?:INFO: )?(?:Allocated|Freed) in \S+(?: \[\w+\])? age=\d+ cpu=\d+")
-_NO_STACK = re.compile(r"\(stack is not available\)|stack is not available|<no backtrace>")
-_END = re.compile(
+_SLUB_TRACK = lazy_pattern(r"(?:INFO: )?(?:Allocated|Freed) in \S+(?: \[\w+\])? age=\d+ cpu=\d+")
+_NO_STACK = lazy_pattern(r"\(stack is not available\)|stack is not available|<no backtrace>")
+_END = lazy_pattern(
     r"---\[ end (?:trace|Kernel panic)|^---\[ end|Rebooting in \d+ seconds|^\(XEN\) |^<<<<<+"
     r"|^={60,}$"
 )
-_INTERRUPT = re.compile(
+_INTERRUPT = lazy_pattern(
     r"--- (?:interrupt|Exception|Interrupt)(?:: *[0-9a-f]+)? (?:at|\("
     r"|#\d).*?(?P<where>[\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+.*)"
 )
 # The segment tells registers of an interrupted context from the line at a report's end; crash(8)
 # says `[exception RIP: `.
-_INTERRUPTED = re.compile(r"IP: *(?:00?\d0|e030):|\[exception [RE]?IP")
-_CODE = re.compile(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
-_CODE_NEXT = re.compile(
+_INTERRUPTED = lazy_pattern(r"IP: *(?:00?\d0|e030):|\[exception [RE]?IP")
+_CODE = lazy_pattern(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>.*)$")
+_CODE_NEXT = lazy_pattern(
     r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$"
 )
 # Messages that come with a backtrace of their own, and are no crashes.
-_FOREIGN = re.compile(
+_FOREIGN = lazy_pattern(
     r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing"
     r"|vmalloc: allocation failure|page allocation failure"
 )

@@ -8,10 +8,11 @@ x86: bytes before the mark are decoded from the first offset from which a bounda
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-_TOKEN = re.compile(r"([<(]?)([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8}|[0-9a-f]{16})[>)]?(?=\s|$)")
+from kautopsy.model.lazy import lazy_pattern
+
+_TOKEN = lazy_pattern(r"([<(]?)([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8}|[0-9a-f]{16})[>)]?(?=\s|$)")
 _LONGEST_X86 = 15
 
 

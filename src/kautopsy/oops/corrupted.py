@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from kautopsy.model.crash import Kind
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name
 
-_STACK_START = re.compile(
+_STACK_START = lazy_pattern(
     r"Call [Tt]race:|Allocated:|Allocated by task \d+:|Freed:|Freed by task \d+:"
     r"|(?<!k) backtrace:|^Backtrace:"
 )
-_FRAME = re.compile(
+_FRAME = lazy_pattern(
     r"\+0x[0-9a-f]+/0x[0-9a-f]+|\+[0-9a-f]+/0x|\[inline\]|from \[<[0-9a-f]+>\]"
     r"|\(stack is not available\)|^\s*\[<[0-9a-f]+>\]|^\s*\(?\[<[0-9a-f]{8,16}>\]"
 )

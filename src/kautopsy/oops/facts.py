@@ -6,50 +6,55 @@ import re
 from dataclasses import dataclass, field
 
 from kautopsy.model.crash import TaskRef
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.taint import taint_in
 
 _NUMBER = r"-?\d{1,10}"
 # dump_stack_print_info (lib/dump_stack.c): since 3.9 `CPU: 1 PID: 2 Comm: sh`, since 6.10 with UID
-_CPU_PID_COMM = re.compile(
+_CPU_PID_COMM = lazy_pattern(
     rf"CPU:[ \t]*(?P<cpu>{_NUMBER})[ \t]+(?:UID:[ \t]*\d+[ \t]+)?"
     rf"PID:[ \t]*(?P<pid>{_NUMBER})[ \t]+Comm:[ \t](?P<rest>.*)"
 )
 # before 3.9 `Pid: 21606, comm: sh Tainted: ...`; 2.6.18 without a comm's taint behind a comma
-_PID_COMM = re.compile(rf"Pid:[ \t]*(?P<pid>{_NUMBER}),[ \t]*comm:[ \t](?P<rest>.*)")
-_COMM_END = re.compile(
+_PID_COMM = lazy_pattern(rf"Pid:[ \t]*(?P<pid>{_NUMBER}),[ \t]*comm:[ \t](?P<rest>.*)")
+_COMM_END = lazy_pattern(
     r"[ \t]*(?:Kdump: loaded[ \t]*)?(?:Tainted:|Not tainted)[ \t]*(?P<rest>.*)$|[ \t]+Kdump: loaded"
 )
-_RELEASE = re.compile(r"(?:^|[\s(\-])(?P<release>\d\.\d{1,3}\.?[\w.+~@-]*)(?:[ \t]|\)|$)")
+_RELEASE = lazy_pattern(r"(?:^|[\s(\-])(?P<release>\d\.\d{1,3}\.?[\w.+~@-]*)(?:[ \t]|\)|$)")
 # 2.6 on i386: `EFLAGS: 00010246   (2.6.6) `
-_RELEASE_2_6 = re.compile(r"(?:EFLAGS|eflags):[ \t]*[0-9a-f]{8}[ \t]+\((?P<release>\d[\w.+~-]*)")
-_LINUX_VERSION = re.compile(r"Linux version (?P<release>\d[\w.+~@-]*)")
-_HARDWARE = re.compile(r"(?:Hardware|Machine)[ \t]name:[ \t]*(?P<name>.*?)[ \t]*$")
-_PROCESS = re.compile(
+_RELEASE_2_6 = lazy_pattern(r"(?:EFLAGS|eflags):[ \t]*[0-9a-f]{8}[ \t]+\((?P<release>\d[\w.+~-]*)")
+_LINUX_VERSION = lazy_pattern(r"Linux version (?P<release>\d[\w.+~@-]*)")
+_HARDWARE = lazy_pattern(r"(?:Hardware|Machine)[ \t]name:[ \t]*(?P<name>.*?)[ \t]*$")
+_PROCESS = lazy_pattern(
     rf"Process[ \t](?P<comm>.{{1,40}}?)[ \t]*\(pid:[ \t]*(?P<pid>{_NUMBER})(?:,|\))"
 )
 # crash(8): `PID: 1412   TASK: ffff88003d0b2040  CPU: 0   COMMAND: "bash"`
-_CRASH = re.compile(
+_CRASH = lazy_pattern(
     r"PID:[ \t]*(?P<pid>\d+)[ \t]+TASK:[ \t]*[0-9a-f]+[ \t]+CPU:[ \t]*(?P<cpu>\d+)[ \t]+"
     r'COMMAND:[ \t]*"(?P<comm>[^"]*)"'
 )
 # powerpc's show_regs until 5.x: `TASK = cfa5d000[950] 'bash' THREAD: cf9ce000 CPU: 0`
-_POWERPC = re.compile(rf"TASK = [0-9a-f]+\[(?P<pid>{_NUMBER})\] '(?P<comm>[^']{{0,32}})'")
-_TASK = re.compile(rf"\b(?:by task|by|comm:?)[ \t](?P<comm>[^\s].{{0,30}}?)[/](?P<pid>{_NUMBER})\b")
+_POWERPC = lazy_pattern(rf"TASK = [0-9a-f]+\[(?P<pid>{_NUMBER})\] '(?P<comm>[^']{{0,32}})'")
+_TASK = lazy_pattern(
+    rf"\b(?:by task|by|comm:?)[ \t](?P<comm>[^\s].{{0,30}}?)[/](?P<pid>{_NUMBER})\b"
+)
 # kernel/panic.c notifiers of x86, arm64, riscv, s390: dump_kernel_offset
-_OFFSET = re.compile(r"Kernel Offset: (?:(?P<offset>0x[0-9a-f]{1,16})(?: from |$)|disabled)")
+_OFFSET = lazy_pattern(r"Kernel Offset: (?:(?P<offset>0x[0-9a-f]{1,16})(?: from |$)|disabled)")
 # CONFIG_STACKTRACE_BUILD_ID puts the kernel's behind its version (lib/dump_stack.c)
-_BUILD_ID = re.compile(r" (?P<id>[0-9a-f]{40})[ \t]*$")
-_HUNG = re.compile(
+_BUILD_ID = lazy_pattern(r" (?P<id>[0-9a-f]{40})[ \t]*$")
+_HUNG = lazy_pattern(
     rf"INFO: task (?P<comm>.{{1,64}}):(?P<pid>{_NUMBER}) (?:blocked|can't die|<.{{1,40}}> blocked)"
 )
-_LOCKUP = re.compile(rf"CPU#(?P<cpu>\d+) stuck for .*?\[(?P<comm>.{{1,64}}?):(?P<pid>{_NUMBER})\]")
-_WARN_HEAD = re.compile(rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>{_NUMBER}) at ")
-_WARN_TAIL = re.compile(rf", CPU#(?P<cpu>\d+): (?P<comm>.+)/(?P<pid>{_NUMBER})$")
-_MODULES = re.compile(r"Modules linked in:(?P<list>.*)$")
-_MODULE = re.compile(
+_LOCKUP = lazy_pattern(
+    rf"CPU#(?P<cpu>\d+) stuck for .*?\[(?P<comm>.{{1,64}}?):(?P<pid>{_NUMBER})\]"
+)
+_WARN_HEAD = lazy_pattern(rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>{_NUMBER}) at ")
+_WARN_TAIL = lazy_pattern(rf", CPU#(?P<cpu>\d+): (?P<comm>.+)/(?P<pid>{_NUMBER})$")
+_MODULES = lazy_pattern(r"Modules linked in:(?P<list>.*)$")
+_MODULE = lazy_pattern(
     r"(?P<name>[A-Za-z0-9]\w*)(?P<flags>(?:\([^)\s]{0,12}\))*)(?:\([^)\s]{0,12})?,?"
 )
-_UNLOADED = re.compile(r"[ \t]*\[last unloaded:.*")
+_UNLOADED = lazy_pattern(r"[ \t]*\[last unloaded:.*")
 
 
 @dataclass(slots=True)

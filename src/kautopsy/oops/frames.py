@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from kautopsy.model.crash import Frame
+from kautopsy.model.lazy import lazy_pattern
 
 SYMBOL = r"[A-Za-z_.$][\w.$]*(?:<[^<>\s]{1,80}>)?"
 # ``/0xSIZE`` is missing in symbols of 2.6.18's x86_64 and of some boot loaders' consoles.
@@ -35,36 +36,36 @@ _ADDRESS = (
 )
 
 # x86, riscv, mips, loongarch, s390, arm64, and the stacks of KASAN and kmemleak.
-_PLAIN = re.compile(
+_PLAIN = lazy_pattern(
     rf"[ \t]*\(?{_MARK}(?:\[[0-9a-f]{{8,16}}\][ \t]*(?=\[))?{_ADDRESS}?(?P<guess>\?[ \t]*)?"
     rf"(?::(?P<module2>\w+):)?{LOCATION}(?:\(\))?{_MODULE}{_SOURCE}"
     r"(?P<rest>.*)"
 )
 # A symbolised copy's inlined frame has neither offset nor size.
-_INLINED = re.compile(
+_INLINED = lazy_pattern(
     rf"[ \t]*{_MARK}(?P<guess>\?[ \t]*)?(?P<function>{SYMBOL})[ \t]+"
     r"(?P<file>[\w.+/-]+\.(?:[chSs]|rs)):(?P<line>\d+)[ \t]\[inline\]"
 )
 # decode_stacktrace.sh drops the offsets: ` vfs_write (fs/read_write.c:12 fs/a.c:34) module`
-_DECODED = re.compile(
+_DECODED = lazy_pattern(
     rf"[ \t]*{_MARK}(?P<guess>\?[ \t]*)?(?P<function>{SYMBOL})[ \t]+"
     r"\((?P<file>[\w.+/-]+\.(?:[chSs]"
     r"|rs)):(?P<line>\d+)[^\n]*\)[ \t]*(?P<module>[A-Za-z]\w*)?[ \t]*$"
 )
-_BARE = re.compile(
+_BARE = lazy_pattern(
     rf"[ \t]*\(?{_MARK}(?:\[[0-9a-f]{{8,16}}\][ \t]*(?=\[))?{_ADDRESS}?(?P<guess>\?[ \t]*)?"
     r"0x(?P<bare>[0-9a-f]{5,16})(?:/0x[0-9a-f]+)?(?:[ \t]*\[(?P<module>\w+)\])?\)?[ \t]*$"
 )
 # bt of crash(8): ` #8 [ffff88003c33dd60] page_fault at ffffffff8152aaf5 [module]`
-_CRASH = re.compile(
+_CRASH = lazy_pattern(
     rf"[ \t]*#\d+[ \t]+\[[0-9a-f]{{8,16}}\][ \t]+(?P<function>{SYMBOL})[ \t]+"
     r"at[ \t]+(?P<address>[0-9a-f]{8,16})"
     r"(?:[ \t]+\[(?P<module>\w+)\])?[ \t]*$"
 )
-_ADDRESS_ALONE = re.compile(
+_ADDRESS_ALONE = lazy_pattern(
     r"[ \t]*\(?\[<(?P<address>[0-9a-f]{8,16})>\]\)?[ \t]*(?:\(unreliable\))?$"
 )
-_ARM = re.compile(
+_ARM = lazy_pattern(
     rf"[ \t]*\[<(?P<pc>[0-9a-f]{{8,16}})>\] \((?P<callee>{SYMBOL})(?:\+0x(?P<o1>[0-9a-f]+)/0x"
     r"(?P<s1>[0-9a-f]+))?(?: \[(?P<m1>\w+)\])?[^)]*\) from "
     rf"\[<(?P<lr>[0-9a-f]{{8,16}})>\] \((?P<caller>{SYMBOL}|0x[0-9a-f]+)(?:\+0x(?P<o2>[0-9a-f]+)/0x"
@@ -72,19 +73,19 @@ _ARM = re.compile(
     r"(?: (?P<file>[\w.+/-]+):(?P<line>\d+)(?P<inline> \[inline\])?)?\)"
 )
 # Newer kernels leave out the addresses.
-_ARM_NEW = re.compile(
+_ARM_NEW = lazy_pattern(
     rf"[ \t]*(?P<callee>{SYMBOL})(?: \[(?P<m1>\w+)\])? from "
     rf"(?P<caller>{SYMBOL})\+0x(?P<o2>[0-9a-f]+)/0x"
     r"(?P<s2>[0-9a-f]+)(?: \[(?P<m2>\w+)\])?"
 )
-_MORE = re.compile(rf"{_ADDRESS}(?P<guess>\?[ \t]*)?(?::(?P<module2>\w+):)?{LOCATION}{_MODULE}")
-_MAYBE = re.compile(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0-9a-f]{5}")
+_MORE = lazy_pattern(rf"{_ADDRESS}(?P<guess>\?[ \t]*)?(?::(?P<module2>\w+):)?{LOCATION}{_MODULE}")
+_MAYBE = lazy_pattern(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x[0-9a-f]{5}")
 # arm64 and powerpc say in parentheses of what kind a frame is, and how sure they are
-_TAIL = re.compile(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t]*$")
+_TAIL = lazy_pattern(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t]*$")
 
 # What %pB prints, as it stands in nearly every line of nearly every backtrace: all of it is told by
 # the forms above as well.
-_ALONE = re.compile(
+_ALONE = lazy_pattern(
     r"[ \t]*(?:\[<([0-9a-f]{8,16})>\] )?(\? )?"
     r"([A-Za-z_][\w.]*)\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})"
     r"(?: \[([A-Za-z]\w*)(?: [0-9a-f]{8,64})?\])?"

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from kautopsy.model.lazy import lazy_pattern
+
 
 @dataclass(frozen=True)
 class Skip:
@@ -23,7 +25,7 @@ class Skip:
 
 
 def _skip(why: str, *names: str) -> Skip:
-    return Skip(why, re.compile("|".join(names)))
+    return Skip(why, lazy_pattern("|".join(names)))
 
 
 HELPERS: tuple[Skip, ...] = (
@@ -221,7 +223,7 @@ HELPERS: tuple[Skip, ...] = (
     ),
 )
 
-ALLOCATORS = re.compile(
+ALLOCATORS = lazy_pattern(
     r"_*k[mvz]?[mzc]?alloc\w*|_*kmem_\w+|_*kv?m?z?alloc\w*|\w*vmalloc\w*|krealloc\w*"
     r"|_*k?v?free(?:_\w+)?|kfree\w*|vunmap\w*|"
     r"\w*slab\w*|slub_\w+|_*slub\w*|cache_(?:alloc|free|grow)\w*|\w*slob\w*|alloc_\w+|_*alloc\w*"

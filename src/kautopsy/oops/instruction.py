@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from kautopsy.model.crash import Frame
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.frames import SYMBOL
 
 _WHERE = (
@@ -20,36 +21,36 @@ _PC = (
 )
 
 # x86: __show_regs (arch/x86/kernel/process_64.c), show_ip (dumpstack.c), show_regs_if_on_stack
-_RIP = re.compile(
+_RIP = lazy_pattern(
     rf"(?:.*[ \t>])?R?IP(?P<colon>:?)[ \t]*(?:(?P<segment>[0-9a-f]{{2,4}}):)?[ \t]*(?:{_PC}[ \t]*)?"
     rf"(?:\[<[0-9a-f]{{4,16}}>\][ \t]*|\[\][ \t]*|\.c[ \t]*)*"
     rf"(?:{_WHERE}|0x(?P<bare>[0-9a-f]+)|(?P<null>\(null\))|(?=$))"
 )
-_EIP = re.compile(
+_EIP = lazy_pattern(
     rf"[ \t]*EIP(?: is at |:[ \t]*)(?:(?P<segment>[0-9a-f]{{2,4}}):)?(?:{_PC}[ \t]*)?(?:{_WHERE}"
     rf"|0x(?P<bare>[0-9a-f]+))"
 )
 # arm, arm64, mips, riscv, loongarch, sh, arc
-_PC_LINE = re.compile(
+_PC_LINE = lazy_pattern(
     rf"[ \t]*(?:PC is at|pc[ \t]*:|epc[ \t]*:|era[ \t]*:|ERA:?|pc[ \t](?=[0-9a-f]{{16}} )"
     rf"|\[ECR ?\].*?blink|"
     rf"LR is at(?!.))[ \t]*(?:(?P<address>[0-9a-f]{{8,16}})[ \t]+)?"
     r"(?:\[<(?P<address2>[0-9a-f]+)>\][ \t]*)?"
     rf"(?:{_WHERE}|0x(?P<bare>[0-9a-f]+))"
 )
-_NIP = re.compile(
+_NIP = lazy_pattern(
     rf"[ \t]*NIP[ \t]+\[(?P<address>[0-9a-f]{{8,16}})\][ \t]+(?:{_WHERE}|0x(?P<bare>[0-9a-f]+))"
 )
-_PSW = re.compile(
+_PSW = lazy_pattern(
     r"[ \t]*Krnl PSW :[ \t]*[0-9a-f]{8,16}[ \t]+(?P<address>[0-9a-f]{8,16})"
     rf"[ \t]+\(?(?:\[<[0-9a-f]+>\][ \t]*)?(?:{_WHERE}|0x(?P<bare>[0-9a-f]+))"
 )
 # crash(8), which counts in tens: `[exception RIP: sysrq_handle_crash+22]`
-_CRASH = re.compile(rf"[ \t]*\[exception [RE]?IP: (?P<function>{SYMBOL})\+(?P<decimal>\d+)\]")
-_XTENSA_ETC = re.compile(rf"[ \t]*(?:TPC: <|IAOQ\[0\]: |Instruction pointer: )(?:{_WHERE})")
-_MAYBE = re.compile(r"IP|PC|pc|PSW|epc|era|ERA|IAOQ")
+_CRASH = lazy_pattern(rf"[ \t]*\[exception [RE]?IP: (?P<function>{SYMBOL})\+(?P<decimal>\d+)\]")
+_XTENSA_ETC = lazy_pattern(rf"[ \t]*(?:TPC: <|IAOQ\[0\]: |Instruction pointer: )(?:{_WHERE})")
+_MAYBE = lazy_pattern(r"IP|PC|pc|PSW|epc|era|ERA|IAOQ")
 _FORMS = (_EIP, _NIP, _PSW, _PC_LINE, _XTENSA_ETC, _RIP)
-_NOT = re.compile(r"SKIP|SHIP|VLIP|TCP|UDP|IPv[46]")
+_NOT = lazy_pattern(r"SKIP|SHIP|VLIP|TCP|UDP|IPv[46]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.lines import Line
 from kautopsy.oops.sight import look
 
@@ -41,7 +42,7 @@ _VENDOR = (
 )
 
 FORMS: tuple[Form, ...] = tuple(
-    Form(name, frozenset(begins), re.compile(pattern))
+    Form(name, frozenset(begins), lazy_pattern(pattern))
     for name, begins, pattern in (
         (
             "indentation of a pasted syslog",
@@ -121,22 +122,22 @@ FORMS: tuple[Form, ...] = tuple(
 )
 
 # A line whose first character cannot begin any form but the kernel's own goes straight to it.
-_FAST = re.compile(
+_FAST = lazy_pattern(
     r"(?:<\d{1,3}>)?\[ {0,12}(?P<time>\d{1,10}\.\d{6})\](?:\[ *(?P<caller>[TC]\d{1,8})\])?(?: |$)"
 )
-_NO_PREFIX = re.compile(
+_NO_PREFIX = lazy_pattern(
     r"[ \t](?![ \t]{0,20}(?:>|[^\W\d_]{3,5}\.? +\d{1,2} \d{1,2}:\d\d:))"
     r"|[\[(<]<?[0-9a-f]{8}|\?|={5}|-{5}|RIP|Call|Code|CPU|Modules|R\d\d:|[A-Z]+:"
 )
-_BY_VENDOR = re.compile(_VENDOR)
+_BY_VENDOR = lazy_pattern(_VENDOR)
 _VENDORS_BEGIN = frozenset(" [(c")
 _STAMP_BEGINS = frozenset("<[")
 _RELAYS = 3
 """Times that a line is looked at for prefixes: the kernel's, a daemon's, and a relay's before."""
 _LONGEST_TAG = 120
-_TIME_INSIDE = re.compile(r"\[ {0,5}\d{1,8}\.\d{6}\](?:\[ *[TC]\d{1,8}\])? ")
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\[COLOR=[^\]]{1,20}\]|\[/COLOR\]")
-_KERNEL_TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: |\[ *\d+\.\d{6}\]")
+_TIME_INSIDE = lazy_pattern(r"\[ {0,5}\d{1,8}\.\d{6}\](?:\[ *[TC]\d{1,8}\])? ")
+_ANSI = lazy_pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\[COLOR=[^\]]{1,20}\]|\[/COLOR\]")
+_KERNEL_TAG = lazy_pattern(r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: |\[ *\d+\.\d{6}\]")
 
 
 def clean(raw: str, number: int) -> list[Line]:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
 
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.lines import Line
 from kautopsy.oops.prefixes import clean
 
 LONGEST_LINE = 16 << 10
 """Characters of a line that are looked at; printk's own limit is 2,048 (PRINTK_MESSAGE_MAX)."""
 
-_JOURNAL_FIELD = re.compile(r"(?:__?)?[A-Z][A-Z0-9_]{1,63}=")
-_PSTORE_PART = re.compile(
+_JOURNAL_FIELD = lazy_pattern(r"(?:__?)?[A-Z][A-Z0-9_]{1,63}=")
+_PSTORE_PART = lazy_pattern(
     r"[ \t]*(?:<\d>)?(?P<reason>Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown"
     r"|Unknown)#(?P<count>\d+) Part(?P<part>\d+)\s*$"
 )
-_SOFT_BREAK = re.compile(r"=\r?\n")
-_QUOTED_PRINTABLE = re.compile(r"=([0-9A-F]{2})")
+_SOFT_BREAK = lazy_pattern(r"=\r?\n")
+_QUOTED_PRINTABLE = lazy_pattern(r"=([0-9A-F]{2})")
 
 
 def lines_of(data: bytes, first_line: int) -> Iterator[Line]:

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import re
 
-_X86 = re.compile(
+from kautopsy.model.lazy import lazy_pattern
+
+_X86 = lazy_pattern(
     r"\b((?:ORIG_)?R?[A-D]X|E[A-D]X|R?[SD]I|E[SD]I|R?[BS]P|E[BS]P|R(?:0?[89]|1[0-5])|RSP|EFLAGS"
     r"|RFLAGS"
     r"|ORIG_RAX|RAX|RBX|RCX|RDX|RSI|RDI|RBP|CR[02348]|DR[0-7]|e[a-d]x|e[sd]i|e[bs]p):[ \t]*"
     r"(?:[0-9a-f]{4}:)?([0-9a-f]{8,16})\b"
 )
-_X86_SEGMENT_BASE = re.compile(r"\b(FS|GS|knlGS):[ \t]*([0-9a-f]{8,16})\([0-9a-f]{4,}\)")
-_NAMED = re.compile(
+_X86_SEGMENT_BASE = lazy_pattern(r"\b(FS|GS|knlGS):[ \t]*([0-9a-f]{8,16})\([0-9a-f]{4,}\)")
+_NAMED = lazy_pattern(
     r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|epc|era"
     r"|badaddr|cause|status"
     r"|BADV|badv|estat|u0)[ \t]*:[ \t]*(?:\[<)?(?:0x)?([0-9a-f]{8,16})(?:>\])?(?=[ \t,]|$)"
 )
-_POWERPC_ROW = re.compile(r"[ \t]*GPR(\d\d):((?:[ \t]+[0-9a-f]{8,16}){1,8})")
-_POWERPC = re.compile(r"\b(NIP|LR|CTR|MSR|XER|DAR|DSISR|CFAR|CR):[ \t]+([0-9a-f]{8,16})\b")
-_S390_ROW = re.compile(r"[ \t]*(?:Krnl GPRS:)?((?:[ \t]+[0-9a-f]{16}){4})$")
-_MIPS_ROW = re.compile(r"[ \t]*\$[ \t]*(\d{1,2})[ \t]*:((?:[ \t]+[0-9a-f]{8,16}){1,4})")
-_LOONGARCH = re.compile(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s[0-9]|fp)[ \t]([0-9a-f]{16})\b")
-_MAYBE = re.compile(r"[0-9a-f]{8}")
+_POWERPC_ROW = lazy_pattern(r"[ \t]*GPR(\d\d):((?:[ \t]+[0-9a-f]{8,16}){1,8})")
+_POWERPC = lazy_pattern(r"\b(NIP|LR|CTR|MSR|XER|DAR|DSISR|CFAR|CR):[ \t]+([0-9a-f]{8,16})\b")
+_S390_ROW = lazy_pattern(r"[ \t]*(?:Krnl GPRS:)?((?:[ \t]+[0-9a-f]{16}){4})$")
+_MIPS_ROW = lazy_pattern(r"[ \t]*\$[ \t]*(\d{1,2})[ \t]*:((?:[ \t]+[0-9a-f]{8,16}){1,4})")
+_LOONGARCH = lazy_pattern(r"\b(pc|ra|tp|sp|a[0-7]|t[0-8]|u0|s[0-9]|fp)[ \t]([0-9a-f]{16})\b")
+_MAYBE = lazy_pattern(r"[0-9a-f]{8}")
 
 
 def registers_in(text: str, known: dict[str, int]) -> bool:

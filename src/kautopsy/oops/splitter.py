@@ -11,6 +11,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families import Family
 from kautopsy.oops.families.base import HEADLESS
@@ -32,8 +33,8 @@ _CHAIN_SECONDS = 60.0
 """A machine check this soon after a warning is what the warning was a sign of."""
 _PANIC_SECONDS = 300.0
 """panic() comes at once, but printing a big machine's state over a serial line takes minutes."""
-_RULE = re.compile(r"={20,}$|={5,}$|-{20,}$")
-_MESSAGE = re.compile(
+_RULE = lazy_pattern(r"={20,}$|={5,}$|-{20,}$")
+_MESSAGE = lazy_pattern(
     r"SysRq|list_\w+ corruption|usercopy:|refcount_t|kernel tried to execute|detected buffer"
     r"|Watchdog"
 )
@@ -41,9 +42,9 @@ _MESSAGE = re.compile(
 # machine's log in the same file ended.
 _SMALL_TIME = 5.0
 _BIG_STEP = 300.0
-_BOOT = re.compile(r"Linux version \d")
-_RELEASE = re.compile(r"Linux version (\d[\w.+~@-]*)")
-_NMI = re.compile(r"Sending NMI |NMI backtrace for|sending NMI")
+_BOOT = lazy_pattern(r"Linux version \d")
+_RELEASE = lazy_pattern(r"Linux version (\d[\w.+~@-]*)")
+_NMI = lazy_pattern(r"Sending NMI |NMI backtrace for|sending NMI")
 
 
 @dataclass(slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from kautopsy.model.lazy import lazy_pattern
+
 WORDS: dict[str, str] = {
     "P": "a proprietary module was loaded",
     "F": "a module was loaded by force",
@@ -30,8 +32,8 @@ WORDS: dict[str, str] = {
 }
 """Letter → what it says. ``G`` stands in ``P``'s place where nothing proprietary was loaded."""
 
-_LETTERS = re.compile(r"Tainted: ([A-Z \-]*?)(?=[ \-]*(?:$|\d|\)|#|[a-z]|VLI))")
-_NEW = re.compile(r"Tainted: ((?:\[[A-Z]\]=\w+(?:, )?)+)")
+_LETTERS = lazy_pattern(r"Tainted: ([A-Z \-]*?)(?=[ \-]*(?:$|\d|\)|#|[a-z]|VLI))")
+_NEW = lazy_pattern(r"Tainted: ((?:\[[A-Z]\]=\w+(?:, )?)+)")
 
 
 def taint_in(text: str) -> tuple[str, ...] | None:

@@ -13,15 +13,16 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from kautopsy.model.crash import Frame
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.helpers import is_helper
 
 MAX_TITLE = 120
 """Characters; mangled Rust names would fill a screen."""
 
 
-_ARGUMENTS = re.compile(r"\([^()]*\)$")
-_SUFFIX = re.compile(r"[.$].*")
-_SYSCALL = re.compile(
+_ARGUMENTS = lazy_pattern(r"\([^()]*\)$")
+_SUFFIX = lazy_pattern(r"[.$].*")
+_SYSCALL = lazy_pattern(
     r"^(?:__(?:x64|ia32|x32|arm64|riscv|s390x?|powerpc|loongarch)_(?:compat_)?sys_|__(?:do"
     r"|se)_(?:compat_)?sys_|(?:compat_)?SYSC_|"
     r"(?:compat_)?SyS_|C_SYSC_)"
@@ -75,7 +76,7 @@ def first_named(frames: Iterable[Frame]) -> str | None:
     return None
 
 
-_ANCHORS = re.compile(
+_ANCHORS = lazy_pattern(
     r"process_one_work|process_scheduled_works|do_syscall_|do_fast_syscall_|do_int80_syscall"
     r"|sysenter_dispatch|tracesys_phase2|sysenter_do_call|"
     r"system_call|entry_SYSCALL|entry_SYSENTER|entry_INT80|el0_svc|invoke_syscall|ret_fast_syscall|"
@@ -100,7 +101,7 @@ _ANCHORS = re.compile(
 )
 """Where generic code hands over to who was asked: system call, work, interrupt, file operation."""
 
-_FAULTS = re.compile(
+_FAULTS = lazy_pattern(
     r"__do_fault|handle_mm_fault|do_page_fault|^page_fault$|^exc_page_fault|^asm_exc_page_fault"
     r"|do_user_addr_fault"
 )
@@ -162,14 +163,14 @@ _HUNG_BUCKETS = {
     "synchronize_net": "synchronize_rcu",
     "synchronize_sched": "synchronize_rcu",
 }
-_WAITING = re.compile(
+_WAITING = lazy_pattern(
     r"sched|_lock|_slowlock|down|rwsem|completion|kthread|wait|synchronize|context_switch"
     r"|__switch_to|"
     r"cancel_delayed_work|rcu_barrier|flush_work|mutex|msleep|usleep"
 )
 
 
-_SLEEPING = re.compile(
+_SLEEPING = lazy_pattern(
     r"_*(?:io_)?schedule\w*|context_switch|__switch_to\w*|_*wait_\w+|do_wait\w*|io_schedule\w*"
     r"|bit_wait\w*|msleep\w*|"
     r"schedule_\w+|rwsem_\w+|rcu_barrier\w*|synchronize_\w+|kthread\w*"
@@ -200,10 +201,10 @@ def hung(frames: Sequence[Frame]) -> str | None:
 
 
 _VOLATILE = (
-    (re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{16}\b|\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b"), "ADDR"),
-    (re.compile(r"\b[Cc][Pp][Uu][# ]?\d+"), "CPU"),
-    (re.compile(r"(?<![\w.])\d{2,}(?![\w.])"), "NUM"),
-    (re.compile(r":\d+(?=\b)"), ":LINE"),
+    (lazy_pattern(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{16}\b|\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b"), "ADDR"),
+    (lazy_pattern(r"\b[Cc][Pp][Uu][# ]?\d+"), "CPU"),
+    (lazy_pattern(r"(?<![\w.])\d{2,}(?![\w.])"), "NUM"),
+    (lazy_pattern(r":\d+(?=\b)"), ":LINE"),
 )
 
 

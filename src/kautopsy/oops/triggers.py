@@ -6,7 +6,7 @@ apart. ``tests/oops/test_triggers.py`` holds the families to this list.
 
 from __future__ import annotations
 
-import re
+from kautopsy.model.lazy import lazy_pattern
 
 LITERALS: tuple[bytes, ...] = tuple(
     text.encode()
@@ -144,7 +144,7 @@ CONTINUING: tuple[bytes, ...] = (
 )
 """Literals that keep a report going, but begin none."""
 
-NOT_CRASHES = re.compile(
+NOT_CRASHES = lazy_pattern(
     r"ODEBUG: (?!.*lib/)|\w_?DEBUG:|DEBUG: "
     r"|INFO: lockdep is turned off|INFO: NMI handler|took too long"
     # user space: traps.c logs `traps: php-fpm[28635] general protection ip:... error:0 in libc.so`
@@ -190,7 +190,7 @@ NOT_CRASHES_WORDS: tuple[str, ...] = (
 )
 """Of which every line that :data:`NOT_CRASHES` means holds one."""
 
-ORDERLY = re.compile(
+ORDERLY = lazy_pattern(
     r"reboot: (?:Restarting|System halted|Power)|Restarting system|Power down|System halted"
     r"|Rebooting|"
     r"systemd-shutdown|Starting new kernel|kexec_core: Starting"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kautopsy.fingerprint.generic import Role, role
 from kautopsy.model.crash import Frame, Kind, Trigger
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.helpers import is_helper
 from kautopsy.oops.titles import first_named, guilty, plain
@@ -80,7 +81,7 @@ def report(
         FAMILIES.append(
             Family(
                 name=name,
-                pattern=re.compile(pattern),
+                pattern=lazy_pattern(pattern),
                 parse=parse,
                 words=words,
                 detail_of=frozenset(detail_of),
@@ -162,4 +163,4 @@ _REPORTING = {Role.REPORTER, Role.FAULT_ENTRY, Role.OBSERVER, Role.INTERRUPT_ENT
 
 def skip(*patterns: str) -> re.Pattern[str]:
     """Patterns (searched) of functions that this family never names."""
-    return re.compile("|".join(patterns))
+    return lazy_pattern("|".join(patterns))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from kautopsy.model.crash import Kind, Trigger
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import (
     Name,
@@ -193,7 +194,7 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: refcount bug",
         Kind.REFCOUNT,
-        re.compile(
+        lazy_pattern(
             r"^\S*(?:lib/refcount\.c|include/linux/(?:refcount|kref)\.h)|refcount_t: "
             r"|^\S+ refcount_\w+"
         ),
@@ -202,31 +203,31 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: ODEBUG bug",
         Kind.WARNING,
-        re.compile(r"^\S*lib/debugobjects\.c|ODEBUG: "),
+        lazy_pattern(r"^\S*lib/debugobjects\.c|ODEBUG: "),
         _ODEBUG,
     ),
     (
         "WARNING: corrupted list",
         Kind.LIST_CORRUPTION,
-        re.compile(r"^\S*lib/list_debug\.c|list_\w+ corruption"),
+        lazy_pattern(r"^\S*lib/list_debug\.c|list_\w+ corruption"),
         _LIST_CHECKS,
     ),
     (
         "WARNING: bad usercopy",
         Kind.WARNING,
-        re.compile(r"^\S*mm/usercopy\.c"),
+        lazy_pattern(r"^\S*mm/usercopy\.c"),
         _USERCOPY,
     ),
     (
         "BUG: buffer overflow",
         Kind.MEMORY_SAFETY,
-        re.compile(r"detected buffer overflow: | __fortify_report"),
+        lazy_pattern(r"detected buffer overflow: | __fortify_report"),
         skip("fortify"),
     ),
     (
         "WARNING: proc registration bug",
         Kind.WARNING,
-        re.compile(
+        lazy_pattern(
             r"^\S*fs/proc/generic\.c \S*(?:proc_register|__xlate_proc_name|remove_proc_entry)"
         ),
         skip("^_*proc_", "remove_proc", "__xlate"),
@@ -234,13 +235,13 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: kobject bug",
         Kind.WARNING,
-        re.compile(r"^\S*lib/kobject\.c kobject_"),
+        lazy_pattern(r"^\S*lib/kobject\.c kobject_"),
         skip("kobject_"),
     ),
     (
         "WARNING: locking bug",
         Kind.LOCK_MISUSE,
-        re.compile(
+        lazy_pattern(
             r"^\S*kernel/(?:locking/)?(?:lockdep|mutex|rwsem|rwsem\w*|mutex-debug|spinlock\w*"
             r"|rtmutex\w*)\.c|DEBUG_LOCKS_WARN_ON|DEBUG_RWSEMS_WARN_ON"
         ),
@@ -249,13 +250,13 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: suspicious RCU usage",
         Kind.LOCK_MISUSE,
-        re.compile(r"^\S*kernel/rcu/\S+ rcu_(?:sleep_check|note_context)"),
+        lazy_pattern(r"^\S*kernel/rcu/\S+ rcu_(?:sleep_check|note_context)"),
         _RCU,
     ),
     (
         "WARNING: kmalloc bug",
         Kind.WARNING,
-        re.compile(
+        lazy_pattern(
             r"^\S*mm/\S+\.c (?:\w*k[\w]?[mz]?alloc\w*|kvmalloc\w*|__kvmalloc\w*)"
             r"|^\S*include/linux/slab\.h"
         ),
@@ -264,26 +265,26 @@ _SPECIAL: tuple[tuple[str, Kind, re.Pattern[str], re.Pattern[str]], ...] = (
     (
         "WARNING: zero-size vmalloc",
         Kind.WARNING,
-        re.compile(r"^\S*mm/vmalloc\.c \w*vmalloc"),
+        lazy_pattern(r"^\S*mm/vmalloc\.c \w*vmalloc"),
         ALLOCATORS,
     ),
     (
         # Hard LOCKUPs were WARNs once: the text behind says so.
         "Watchdog detected hard LOCKUP",
         Kind.HARD_LOCKUP,
-        re.compile(r"Watchdog detected hard LOCKUP"),
+        lazy_pattern(r"Watchdog detected hard LOCKUP"),
         skip("watchdog|perf_event|nmi|intel_pmu|x86_pmu"),
     ),
     (
         "NETDEV WATCHDOG: transmit queue timed out",
         Kind.WARNING,
-        re.compile(r"^\S*net/sched/sch_generic\.c dev_watchdog|NETDEV WATCHDOG"),
+        lazy_pattern(r"^\S*net/sched/sch_generic\.c dev_watchdog|NETDEV WATCHDOG"),
         skip("(?!dev_watchdog)"),
     ),
     (
         "WARNING: stack corruption",
         Kind.STACK_OVERFLOW,
-        re.compile(r"Thread overran stack|stack overflow detected"),
+        lazy_pattern(r"Thread overran stack|stack overflow detected"),
         skip("(?!)"),
     ),
 )

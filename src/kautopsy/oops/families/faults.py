@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from kautopsy.model.crash import Kind, Trigger
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name, at_instruction, in_function, on_stack, report, stack
 from kautopsy.oops.titles import plain, recursion, stall
 
-_POISON = re.compile(r"6b6b6b6b|5a5a5a5a")
+_POISON = lazy_pattern(r"6b6b6b6b|5a5a5a5a")
 """SLUB's and SLAB's POISON_FREE and POISON_INUSE (include/linux/poison.h)."""
 
 BEFORE_DIE = (
@@ -31,8 +32,8 @@ BEFORE_DIE = (
 )
 """Families whose words come first, and die() after them."""
 
-_SYSRQ = re.compile(r"sysrq_handle_crash")
-_EXECUTE = re.compile(
+_SYSRQ = lazy_pattern(r"sysrq_handle_crash")
+_EXECUTE = lazy_pattern(
     r"kernel tried to execute|unable to execute|execution of user|instruction fetch|PC at user|"
     r"supervisor instruction fetch|handle kernel execut"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kautopsy.model.crash import Kind, Trigger
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import Name, at_instruction, in_function, report, skip, stack
 from kautopsy.oops.titles import hung, plain, stall
@@ -40,17 +41,17 @@ _TICK = skip(
 )
 
 
-_REPORTS = re.compile(
+_REPORTS = lazy_pattern(
     r"dump_stack|show_stack|backtrace|rcu_dump|sched_show_task|print_cpu_stall|show_regs|nmi_"
 )
 
 
-_WORK = re.compile(r"^Workqueue: +\S+ (?P<function>[A-Za-z_][\w.]*)", re.MULTILINE)
+_WORK = lazy_pattern(r"^Workqueue: +\S+ (?P<function>[A-Za-z_][\w.]*)", re.MULTILINE)
 """kernel/workqueue.c print_worker_info: whose work the worker was at."""
 
-_WORKER = re.compile(r"worker_thread|process_one_work|process_scheduled_works|rescuer_thread")
+_WORKER = lazy_pattern(r"worker_thread|process_one_work|process_scheduled_works|rescuer_thread")
 
-_IDLING = re.compile(r"NMI backtrace for cpu \d+ skipped: idling at (?P<function>[A-Za-z_][\w]*)")
+_IDLING = lazy_pattern(r"NMI backtrace for cpu \d+ skipped: idling at (?P<function>[A-Za-z_][\w]*)")
 """lib/nmi_backtrace.c: all that is said of a CPU that does nothing."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from kautopsy.model.crash import Kind
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import (
     AT_FUNCTION,
@@ -79,7 +80,7 @@ def _lock_report(
     )
 
 
-_AT = re.compile(AT_FUNCTION)
+_AT = lazy_pattern(AT_FUNCTION)
 
 
 @report(

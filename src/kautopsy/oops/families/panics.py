@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from kautopsy.model.crash import Kind, Trigger
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import (
     HEADLESS,
@@ -44,7 +45,7 @@ _DEATHS = frozenset(
 )
 
 AFTERMATH: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = tuple(
-    (re.compile(reason), families)
+    (lazy_pattern(reason), families)
     for reason, families in (
         # arch/*/kernel/{dumpstack,traps}.c, kernel/exit.c
         (
@@ -99,7 +100,7 @@ def _reason(
     needs_trace: bool = True,
     head_lost: bool = False,
 ) -> _Reason:
-    return _Reason(re.compile(pattern), kind, trigger, title, needs_trace, head_lost)
+    return _Reason(lazy_pattern(pattern), kind, trigger, title, needs_trace, head_lost)
 
 
 _REASONS: tuple[_Reason, ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kautopsy.model.crash import Kind
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import (
     FUNCTION,
@@ -17,7 +18,7 @@ from kautopsy.oops.families.base import (
 )
 from kautopsy.oops.titles import plain
 
-_ACCESS = re.compile(r"\b(Read|Write|read|write) (?:of size|access|at) ?")
+_ACCESS = lazy_pattern(r"\b(Read|Write|read|write) (?:of size|access|at) ?")
 _FREEING = skip(
     "^_*kmem_",
     "slab_",

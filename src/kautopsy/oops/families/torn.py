@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kautopsy.model.crash import Kind, Trigger
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
 from kautopsy.oops.families.base import (
     HEADLESS,
@@ -69,25 +70,25 @@ def _other(match: re.Match[str], body: Body) -> Name:
 _TOLD: tuple[tuple[re.Pattern[str], Kind, str], ...] = (
     # kernel/sched/core.c __might_resched, mm/debug.c, mm/kasan/report.c, kernel/locking/lockdep.c
     (
-        re.compile(r"in_atomic\(\): \d"),
+        lazy_pattern(r"in_atomic\(\): \d"),
         Kind.ATOMIC_SLEEP,
         "BUG: sleeping function called from invalid context",
     ),
-    (re.compile(r"page dumped because: "), Kind.PAGE_CORRUPTION, "BUG: Bad page state"),
-    (re.compile(r"(?:Read|Write) of size \d+ at addr "), Kind.MEMORY_SAFETY, "KASAN: bad access"),
+    (lazy_pattern(r"page dumped because: "), Kind.PAGE_CORRUPTION, "BUG: Bad page state"),
+    (lazy_pattern(r"(?:Read|Write) of size \d+ at addr "), Kind.MEMORY_SAFETY, "KASAN: bad access"),
     (
-        re.compile(r"other info that might help us debug this:"),
+        lazy_pattern(r"other info that might help us debug this:"),
         Kind.LOCK_MISUSE,
         "possible deadlock",
     ),
 )
-_PANIC_END = re.compile(r"---\[ end Kernel panic - not syncing: (?P<reason>[^\]]*)")
+_PANIC_END = lazy_pattern(r"---\[ end Kernel panic - not syncing: (?P<reason>[^\]]*)")
 # Registers and backtraces that say nothing of a fault: SysRq-p, -l and -t, NMIs to all CPUs, and an
 # allocation that failed while the kernel wrote to a process (mm/oom_kill.c, mm/page_alloc.c)
-_ASKED_FOR = re.compile(
+_ASKED_FOR = lazy_pattern(
     r"[Ss]ys[Rr]q|NMI backtrace|Sending NMI|Show Regs|invoked oom-killer: |page allocation failure"
 )
-_TRAPPING = re.compile(r"<0f> 0b|\(d4210000\)")
+_TRAPPING = lazy_pattern(r"<0f> 0b|\(d4210000\)")
 """x86's ud2 and arm64's brk #0x800, which BUG() and WARN() are made of."""
 
 
