@@ -37,6 +37,9 @@ class Canned(DumpSource):
     asked: list[str] = field(default_factory=list)
     columns: list[frozenset[str] | None] = field(default_factory=list)
 
+    def begin(self) -> None:
+        """There is no child."""
+
     def answers(
         self, tables: tuple[str, ...], columns: frozenset[str] | None = None
     ) -> Iterator[Answer]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kautopsy.kernel.tasks import Task
@@ -14,10 +16,11 @@ from kautopsy.model.base import Unreadable
 from kautopsy.model.errors import UsageError
 from kautopsy.shell import sql_source
 from kautopsy.shell.sql import Database, Result
+from kautopsy.shell.sql_child import Answer
 from kautopsy.shell.sql_columns import json_rows, sql_columns
 from kautopsy.shell.sql_source import DumpSource
 
-from .sources import Canned, Rows
+from .sources import Canned, Rows, opened
 
 HIGH = 0xFFFF_8880_0123_4567
 TASKS: Rows = (
@@ -62,6 +65,11 @@ def test_only_tables_that_are_named_are_read() -> None:
         ("select columns('r.*') from tasks", None),
         ("select pid from tasks natural join cpus", None),
         ("describe tasks", None),
+        ("select t from tasks t", None),
+        ("select count(tasks) from tasks", None),
+        ("select a from tasks as t(a)", None),
+        ("select unreadable from tasks", None),
+        ("select tasks.pid from tasks join cpus using (cpu)", {"pid", "cpu"}),
         ("select who from blocked_tasks", {"comm", "pid", "idle", "wchan", "state"}),
         ("select largest from memory_by_cgroup", {"rss", "cgroup", "comm"}),
     ],
@@ -75,6 +83,34 @@ def test_only_columns_that_are_named_are_wanted(query: str, needs: set[str] | No
     else:
         assert needs <= columns
         assert not {"rss", "wchan"} & columns - needs
+
+
+def test_rows_without_columns_are_counted() -> None:
+    class Counted(Canned):
+        def answers(
+            self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+        ) -> Iterator[Answer]:
+            yield Answer(opened=opened("a"))
+            yield Answer(table="tasks", columns=(), count=5000)
+            yield Answer(table="tasks", columns=(), count=7)
+            yield Answer(final=True)
+
+    source = Counted("a", Path("a"))
+    assert ask("select dump, count(*) from tasks group by dump", source).rows == (("a", 5007),)
+
+
+def test_columns_that_were_not_read_are_null() -> None:
+    class Few(Canned):
+        def answers(
+            self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+        ) -> Iterator[Answer]:
+            yield Answer(opened=opened("a"))
+            rows = msgspec.Raw(b'[{"state": "S"}, {"state": "D"}]')
+            yield Answer(table="tasks", columns=("state",), rows=rows, count=2)
+            yield Answer(final=True)
+
+    source = Few("a", Path("a"))
+    assert ask("select count(*) from tasks where state = 'D'", source).rows == ((1,),)
 
 
 def test_a_view_reads_what_stands_behind_it() -> None:

@@ -13,7 +13,8 @@ carry a :class:`Column` each. One definition serves the terminal, JSON, SQL and 
         \"\"\"Every CPU that was online.\"\"\"
 
 Where some columns cost much more than the others, the function takes ``wanted: Wanted`` too, asks
-it for their names, and puts :data:`NOT_WANTED` in the place of those that nobody wants.
+it for their names, and puts :data:`NOT_WANTED`, or something empty, in the place of those that
+nobody wants: whoever named the columns looks at no others.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Table(Generic[_R]):
     def __call__(self, program: Program, wanted: Wanted = EVERYTHING) -> Iterator[_R]:
         """Yield the rows of ``program``.
 
-        :param wanted: columns; the others may be :data:`NOT_WANTED`
+        :param wanted: columns; the others may hold anything
         """
         return self.rows(program, wanted) if self.selective else self.rows(program)
 

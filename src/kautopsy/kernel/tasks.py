@@ -21,7 +21,6 @@ from kautopsy.model.base import Unreadable
 
 PF_KTHREAD = 0x00200000
 PF_WQ_WORKER = 0x00000020
-_NOBODY = -1
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -177,17 +176,9 @@ def sleeps_in(words: tuple[int, ...], names: Names) -> str:
 @table
 def tasks(program: Program, wanted: Wanted = EVERYTHING) -> Iterator[Task]:
     """Every thread alive, the idle threads left out."""
-    clock = now(program)
-    names = Names(program)
-    groups: dict[int, str | Unreadable] = {}
-    memory: dict[int, int | Unreadable] = {_NOBODY: NOT_WANTED}
-    rss = Rss(program)
-    page = int(program["PAGE_SIZE"])
+    row = _Rows(program, wanted)
     for task in threads(program).tasks:
-        tgid = int(task.tgid) if "rss" in wanted else _NOBODY
-        if tgid not in memory:
-            memory[tgid] = readable(lambda task=task: _resident(task, rss) * page)  # type: ignore[misc]
-        yield _row(task, clock, names if "wchan" in wanted else None, groups, memory[tgid])
+        yield row(task)
 
 
 def _resident(task: Object, rss: Rss) -> int:
@@ -196,37 +187,54 @@ def _resident(task: Object, rss: Rss) -> int:
     return rss.of(task, mm).total if mm and not int(task.flags) & PF_KTHREAD else 0
 
 
-def _row(
-    task: Object,
-    clock: int,
-    names: Names | None,
-    groups: dict[int, str | Unreadable],
-    rss: int | Unreadable,
-) -> Task:
-    flags = int(task.flags)
-    state = state_of(task)
-    running = bool(task.on_cpu)
-    css_set = readable(lambda: int(task.cgroups))
-    key = 0 if isinstance(css_set, Unreadable) else css_set
-    if key not in groups:
-        groups[key] = readable(lambda: text(cgroup_path(task.cgroups.dfl_cgrp)))
-    words = () if running or names is None else readable(lambda: saved_stack(task)[1])
-    return Task(
-        pid=int(task.pid),
-        tgid=int(task.tgid),
-        ppid=readable(lambda: int(task.real_parent.tgid)),
-        comm=text(task.comm.string_()),
-        address=int(task),
-        state=state,
-        cpu=task_cpu(task),
-        on_cpu=running,
-        kernel=bool(flags & PF_KTHREAD),
-        idle=0 if running else idle_since(task, clock),
-        iowait=bool(task.in_iowait),
-        wchan="" if isinstance(words, Unreadable) or names is None else sleeps_in(words, names),
-        rss=rss,
-        cgroup=groups[key],
-    )
+class _Rows:
+    """Makes rows; a column that nobody wants is empty, what threads share is read once."""
+
+    def __init__(self, program: Program, wanted: Wanted) -> None:
+        self._wanted = {name for name in Task.__struct_fields__ if name in wanted}
+        self._clock = now(program) if "idle" in wanted else 0
+        self._names = Names(program)
+        self._groups: dict[int, str | Unreadable] = {}
+        self._memory: dict[int, int | Unreadable] = {}
+        self._rss = Rss(program)
+        self._page = int(program["PAGE_SIZE"])
+
+    def __call__(self, task: Object) -> Task:
+        wanted = self._wanted
+        running = not wanted.isdisjoint(("on_cpu", "idle", "wchan")) and bool(task.on_cpu)
+        return Task(
+            pid=int(task.pid) if "pid" in wanted else 0,
+            tgid=int(task.tgid) if "tgid" in wanted else 0,
+            ppid=readable(lambda: int(task.real_parent.tgid)) if "ppid" in wanted else NOT_WANTED,
+            comm=text(task.comm.string_()) if "comm" in wanted else "",
+            address=task.value_(),
+            state=state_of(task) if "state" in wanted else "",
+            cpu=task_cpu(task) if "cpu" in wanted else 0,
+            on_cpu=running,
+            kernel="kernel" in wanted and bool(int(task.flags) & PF_KTHREAD),
+            idle=(0 if running else idle_since(task, self._clock)) if "idle" in wanted else 0,
+            iowait="iowait" in wanted and bool(task.in_iowait),
+            wchan=self._sleeps_in(task) if "wchan" in wanted and not running else "",
+            rss=self._resident(task) if "rss" in wanted else NOT_WANTED,
+            cgroup=self._group(task) if "cgroup" in wanted else NOT_WANTED,
+        )
+
+    def _sleeps_in(self, task: Object) -> str:
+        words = readable(lambda: saved_stack(task)[1])
+        return "" if isinstance(words, Unreadable) else sleeps_in(words, self._names)
+
+    def _resident(self, task: Object) -> int | Unreadable:
+        tgid = int(task.tgid)
+        if tgid not in self._memory:
+            self._memory[tgid] = readable(lambda: _resident(task, self._rss) * self._page)
+        return self._memory[tgid]
+
+    def _group(self, task: Object) -> str | Unreadable:
+        css_set = readable(lambda: int(task.cgroups))
+        key = 0 if isinstance(css_set, Unreadable) else css_set
+        if key not in self._groups:
+            self._groups[key] = readable(lambda: text(cgroup_path(task.cgroups.dfl_cgrp)))
+        return self._groups[key]
 
 
 def task_object(program: Program, address: int) -> Object:

@@ -76,15 +76,33 @@ def create(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     cursor.execute(f'CREATE TABLE "{table}" ({columns})')
 
 
-def insert(cursor: duckdb.DuckDBPyConnection, table: str, rows: bytes, dump: str) -> None:
-    """Append a JSON array of objects, rows of the dump named ``dump``, to a table."""
-    columns = {name: kind for name, kind in schema()[table].items() if name != DUMP}
+def insert(
+    cursor: duckdb.DuckDBPyConnection,
+    table: str,
+    rows: bytes,
+    dump: str,
+    names: tuple[str, ...] | None = None,
+) -> None:
+    """Append a JSON array of objects, rows of the dump named ``dump``, to a table.
+
+    :param names: the columns that the rows have, the others are NULL; None: all
+    """
+    columns = {
+        name: kind
+        for name, kind in schema()[table].items()
+        if name != DUMP and (names is None or name in names)
+    }
     shape = msgspec.json.encode([columns]).decode()
     cursor.execute(
         f'INSERT INTO "{table}" BY NAME SELECT ? AS {DUMP}, row.* '
         "FROM (SELECT unnest(from_json(?, ?)) AS row)",
         [dump, rows.decode(), shape],
     )
+
+
+def insert_bare(cursor: duckdb.DuckDBPyConnection, table: str, count: int, dump: str) -> None:
+    """Append ``count`` rows of which only the dump is asked for."""
+    cursor.execute(f'INSERT INTO "{table}" BY NAME SELECT ? AS {DUMP} FROM range(?)', [dump, count])
 
 
 def dumps_row(opened: Opened) -> bytes:

@@ -6,7 +6,6 @@ locked: no file, no extension, no network, no setting can be reached from a quer
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from kautopsy.shell.duck import (
     create,
     dumps_row,
     insert,
+    insert_bare,
     literal,
     schema,
 )
@@ -29,12 +29,12 @@ from kautopsy.shell.snapshot import Snapshot
 from kautopsy.shell.sql_child import Opened
 from kautopsy.shell.sql_source import DumpSource
 from kautopsy.shell.sql_views import VIEWS
+from kautopsy.shell.sql_words import columns_of, named
 
 if TYPE_CHECKING:
     import duckdb
 
 Source = DumpSource | Snapshot
-_UNNAMED = {"columns", "describe", "natural", "summarize", "show", "pivot", "unpivot"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,15 @@ class Database:
 
     def __init__(self, sources: Sequence[Source], *, memory_bytes: int = 1 << 30) -> None:
         self._sources = sources
-        self._connection = connect(memory_bytes)
+        # The first children open their dumps while DuckDB is loaded and the query is looked at.
+        for source in sources[:THREADS]:
+            if isinstance(source, DumpSource):
+                source.begin()
+        try:
+            self._connection = connect(memory_bytes)
+        except KautopsyError:
+            self._give_up()
+            raise
         self.notes: list[str] = []
         """What the rows lack, and why."""
         self.failures: list[KautopsyError] = []
@@ -71,6 +79,12 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        for source in self._sources:
+            if isinstance(source, DumpSource):
+                source.give_up()
 
     def query(self, text: str, *, max_rows: int, seconds: float) -> Result:
         """Fill the tables that ``text`` names, lock the database, run ``text``.
@@ -79,7 +93,7 @@ class Database:
             ``bad-sql``), or it ran out of memory or time (``query-memory``, ``query-time``)
         """
         _one_query(self._connection, text)
-        self._fill(named(text), _columns(text))
+        self._fill(named(text), columns_of(self._connection, text))
         self._lock()
         cursor = self._run(text, seconds)
         rows = cursor.fetchmany(max_rows + 1)
@@ -97,7 +111,7 @@ class Database:
         :raises UsageError: as :meth:`query`
         """
         _one_query(self._connection, text)
-        self._fill(named(text), _columns(text))
+        self._fill(named(text), columns_of(self._connection, text))
         self._lock(path)
         body = text.strip().rstrip(";")
         copy = f"COPY (\n{body}\n) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
@@ -169,8 +183,12 @@ class Database:
                 opened = None
                 for answer in source.answers(ask, columns):
                     opened = answer.opened or opened
-                    if answer.table:
-                        insert(cursor, answer.table, bytes(answer.rows), source.name)
+                    if answer.table and answer.columns == ():
+                        insert_bare(cursor, answer.table, answer.count, source.name)
+                    elif answer.table:
+                        insert(
+                            cursor, answer.table, bytes(answer.rows), source.name, answer.columns
+                        )
                     if answer.note:
                         self.notes.append(f"{source.name}: {answer.note}")
             assert opened is not None  # answers() raises if the dump cannot be opened
@@ -205,31 +223,6 @@ def _one_query(connection: duckdb.DuckDBPyConnection, text: str) -> None:
             slug="not-a-query",
             hint="SELECT …, FROM …, DESCRIBE table",
         )
-
-
-def named(text: str) -> set[str]:
-    """Names of tables and views that ``text`` may speak of, and those behind the views.
-
-    Words, not syntax: a table too many costs milliseconds, one too few a wrong answer.
-    """
-    words = set(re.findall(r"\w+", text.lower()))
-    for view in VIEWS:
-        if view.name in words:
-            words |= set(re.findall(r"\w+", view.query.lower()))
-    return words
-
-
-def _columns(text: str) -> frozenset[str] | None:
-    """Names of columns that ``text`` may speak of; None where it may speak of any.
-
-    As :func:`named`: words, not syntax. Stars (but count(*)), FROM without SELECT, DESCRIBE,
-    NATURAL joins and columns by number mean columns without naming them.
-    """
-    words = named(text)
-    plain = re.sub(r"count\s*\(\s*\*\s*\)", "", text.lower())
-    if re.search(r"[*#]", plain) or "select" not in words or words & _UNNAMED:
-        return None
-    return frozenset(words)
 
 
 def _first_line(error: BaseException) -> str:

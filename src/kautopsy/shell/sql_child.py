@@ -6,10 +6,11 @@ A dump is hostile: it is opened in a process of its own, with limits, as for a r
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from kautopsy.kernel.log import log
 from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.system import system
-from kautopsy.kernel.table import EVERYTHING, Table, Wanted, tables
+from kautopsy.kernel.table import EVERYTHING, Table, tables
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.errors import KautopsyError
 from kautopsy.model.report import Symbols, System
@@ -35,16 +36,21 @@ _CHUNK = 5000
 _NO_ROWS = msgspec.Raw(b"[]")
 
 
-class Request(msgspec.Struct, frozen=True):
-    """Which tables of which dump: one JSON object on the child's standard input.
-
-    :param columns: that are wanted, of whatever table; None: all
-    """
+class Subject(msgspec.Struct, frozen=True):
+    """Which dump: the first line on the child's standard input, JSON."""
 
     dump: str
     vmlinux: str | None
     debuginfo: bool
     memory_bytes: int
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Which tables of it: the second line.
+
+    :param columns: that are wanted, of whatever table; None: all
+    """
+
     tables: tuple[str, ...]
     columns: frozenset[str] | None
 
@@ -61,43 +67,55 @@ class Answer(msgspec.Struct, frozen=True):
     """One line from the child.
 
     :param rows: a JSON array of objects, rows of ``table``
+    :param columns: the columns that the rows have; None: all
+    :param count: how many rows there are, where they have no columns at all
     :param note: why ``table`` has fewer rows than it should
     """
 
     opened: Opened | None = None
     table: str = ""
     rows: msgspec.Raw = _NO_ROWS
+    columns: tuple[str, ...] | None = None
+    count: int = 0
     note: str = ""
     failure: Failure | None = None
     final: bool = False
 
 
-def answers(request: Request) -> Iterator[Answer]:
+def answers(subject: Subject, ask: Callable[[], Question]) -> Iterator[Answer]:
     """Open the dump and read its tables.
 
+    :param ask: called once the dump is open
     :raises KautopsyError: it cannot be opened
     """
     opened = open_program(
-        Path(request.dump),
-        vmlinux=Path(request.vmlinux) if request.vmlinux else None,
-        debuginfo=request.debuginfo,
+        Path(subject.dump),
+        vmlinux=Path(subject.vmlinux) if subject.vmlinux else None,
+        debuginfo=subject.debuginfo,
     )
     program = opened.program
     see_modules(program)
     lines = readable(lambda: tuple(line.text for line in log(program)))
+    declared = tables()
     yield Answer(opened=Opened(opened.dump, opened.symbols, system(program, lines)))
-    wanted = EVERYTHING if request.columns is None else request.columns
-    for table in tables():
-        if table.name in request.tables:
-            yield from _rows(table, program, wanted)
+    question = ask()
+    for table in declared:
+        if table.name in question.tables:
+            yield from _rows(table, program, question.columns)
 
 
-def _rows(table: Table[Any], program: Program, wanted: Wanted) -> Iterator[Answer]:
+def _rows(table: Table[Any], program: Program, wanted: frozenset[str] | None) -> Iterator[Answer]:
     columns = sql_columns(table)
+    if wanted is not None:
+        columns = {name: kind for name, kind in columns.items() if name in wanted}
+    names = None if wanted is None else tuple(columns)
     note: list[str] = []
-    rows = _until_unreadable(table(program, wanted), table.name, note)
+    rows = _until_unreadable(
+        table(program, EVERYTHING if wanted is None else wanted), table.name, note
+    )
     while chunk := list(itertools.islice(rows, _CHUNK)):
-        yield Answer(table=table.name, rows=msgspec.Raw(json_rows(chunk, columns)))
+        made = msgspec.Raw(json_rows(chunk, columns)) if columns else _NO_ROWS
+        yield Answer(table=table.name, rows=made, columns=names, count=len(chunk))
     if note:
         yield Answer(table=table.name, note=note[0])
 
@@ -118,21 +136,29 @@ def main() -> int:
     """Answer one request; the exit code is 0 unless the process dies."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    confine(request.memory_bytes)
+    # What imports made stays; looking for garbage in it only takes time.
+    gc.freeze()
+    given = sys.stdin.buffer.readline()
+    if not given:
+        return 0
+    subject = msgspec.json.decode(given, type=Subject)
+    confine(subject.memory_bytes)
+
+    def ask() -> Question:
+        return msgspec.json.decode(sys.stdin.buffer.readline(), type=Question)
 
     def send(answer: Answer) -> None:
         out.write(msgspec.json.encode(answer) + b"\n")
         out.flush()
 
     try:
-        for answer in answers(request):
+        for answer in answers(subject, ask):
             send(answer)
     except KautopsyError as error:
         send(Answer(failure=Failure.of(error)))
         return 0
     except MemoryError:
-        send(Answer(failure=Failure.out_of_memory(request.dump, request.memory_bytes)))
+        send(Answer(failure=Failure.out_of_memory(subject.dump, subject.memory_bytes)))
         return 0
     send(Answer(final=True))
     return 0

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from kautopsy.model.errors import UnreadableError
-from kautopsy.shell.sql_child import Answer, Request
+from kautopsy.shell.sql_child import Answer, Question, Subject
 from kautopsy.triage.isolation import Limits
 
 _LIMITS = Limits()
@@ -34,6 +35,40 @@ class DumpSource:
     vmlinux: Path | None = None
     debuginfo: bool = True
     limits: Limits = _LIMITS
+    _begun: list[subprocess.Popen[bytes]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    def begin(self) -> None:
+        """Start the child: it opens the dump already, before anybody knows what will be asked."""
+        if not self._begun:
+            self._begun.append(self._start())
+
+    def give_up(self) -> None:
+        """End a child that nobody asked."""
+        while self._begun:
+            child = self._begun.pop()
+            child.kill()
+            child.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(
+            CHILD,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # drgn would look for debugging information over the network.
+            env={**os.environ, "DEBUGINFOD_URLS": ""},
+            start_new_session=True,
+        )
+        subject = Subject(
+            str(self.path),
+            str(self.vmlinux) if self.vmlinux else None,
+            self.debuginfo,
+            self.limits.memory_bytes,
+        )
+        _tell(child, subject)
+        return child
 
     def answers(
         self, tables: tuple[str, ...], columns: frozenset[str] | None = None
@@ -46,31 +81,14 @@ class DumpSource:
 
         :raises KautopsyError: the dump cannot be opened
         """
-        request = Request(
-            str(self.path),
-            str(self.vmlinux) if self.vmlinux else None,
-            self.debuginfo,
-            self.limits.memory_bytes,
-            tables,
-            columns,
-        )
-        child = subprocess.Popen(
-            CHILD,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # drgn would look for debugging information over the network.
-            env={**os.environ, "DEBUGINFOD_URLS": ""},
-            start_new_session=True,
-        )
+        child = self._begun.pop() if self._begun else self._start()
         timer = threading.Timer(self.limits.seconds, child.kill)
         timer.daemon = True
         timer.start()
         opened = finished = False
         try:
-            assert child.stdin is not None and child.stdout is not None
-            child.stdin.write(msgspec.json.encode(request))
-            child.stdin.close()
+            _tell(child, Question(tables, columns))
+            assert child.stdout is not None
             for line in child.stdout:
                 answer = msgspec.json.decode(line, type=Answer)
                 if answer.failure is not None:
@@ -87,14 +105,24 @@ class DumpSource:
             if not finished and child.poll() is None:
                 child.kill()
             child.wait()
-            if child.stdout is not None:
-                child.stdout.close()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
         if finished:
             return
         why = _how_it_died(child.returncode, self.limits)
         if not opened:
             raise UnreadableError(why, thing=str(self.path), slug="analysis-died")
         yield Answer(note=f"reading ended early: {why}", final=True)
+
+
+def _tell(child: subprocess.Popen[bytes], what: Subject | Question) -> None:
+    assert child.stdin is not None
+    # A child that has died already says so by its exit code.
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(msgspec.json.encode(what) + b"\n")
+        child.stdin.flush()
 
 
 def _how_it_died(code: int, limits: Limits) -> str:
