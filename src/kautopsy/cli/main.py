@@ -9,7 +9,7 @@ import os
 import pkgutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import kautopsy
@@ -64,9 +64,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         import argcomplete
 
         argcomplete.autocomplete(build_parser())
-    try:
+
+    def answer() -> int:
         namespace = parser.parse_args(arguments)
         return int(namespace.run(namespace))
+
+    return guarded(answer)
+
+
+def guarded(call: Callable[[], int]) -> int:
+    """``call()``; each way to fail becomes one line on stderr and an exit code."""
+    try:
+        return call()
     except KautopsyError as error:
         _complain(str(error))
         return int(error.exit_code)

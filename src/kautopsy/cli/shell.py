@@ -51,16 +51,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto: use the vmlinux that is found on this machine; never: use the dump alone",
     )
+    parser.add_argument(
+        "--memory-limit", type=int, default=4096, metavar="MIB", help="for what reads the dump"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Open it, then be a shell."""
+    """Look at the arguments; the rest is done by a process of its own."""
     if arguments.script is not None and (arguments.file or arguments.commands):
         raise UsageError("a script goes without -i and -c")
     if arguments.script is not None and not arguments.script.is_file():
         raise UnreadableError("no such script", thing=str(arguments.script), slug="no-such-file")
     if arguments.file is not None and not arguments.file.is_file():
         raise UnreadableError("no such file", thing=str(arguments.file), slug="no-such-file")
+    from kautopsy.cli.main import guarded
+    from kautopsy.shell.supervise import supervise
+
+    return supervise(
+        lambda: guarded(lambda: _within_memory(arguments)),
+        thing=arguments.target,
+        memory_bytes=arguments.memory_limit << 20,
+    )
+
+
+def _within_memory(arguments: argparse.Namespace) -> int:
+    try:
+        return _work(arguments)
+    except MemoryError:
+        raise UnreadableError(
+            f"reading it needs more than {arguments.memory_limit} MiB",
+            thing=arguments.target,
+            slug="out-of-memory",
+            hint="raise --memory-limit",
+        ) from None
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    """In the child, which may die of what it reads."""
     session = _open(arguments)
     if arguments.script is not None:
         from kautopsy.shell.python import run_script
