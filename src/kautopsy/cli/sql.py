@@ -4,10 +4,11 @@
   kautopsy sql /var/crash/*/vmcore "select dump, release, panic from dumps"
   kautopsy sql --schema
 
-Each DUMP may be a vmcore, a directory with one in it, or a snapshot (kautopsy snapshot); every
-table has a column "dump" that tells whose row it is. Only tables that the query names are read.
-What a dump lacks is NULL, and the column "unreadable" of that row says why. QUERY may be - for
-standard input. A query sees the tables and nothing else of this machine.
+Each DUMP may be a vmcore, a directory with one in it, a snapshot (kautopsy snapshot), or "local":
+the running kernel, where it allows that. Every table has a column "dump" that tells whose row it
+is. Only tables that the query names are read. What a dump lacks is NULL, and the column
+"unreadable" of that row says why. QUERY may be - for standard input. A query sees the tables and
+nothing else of this machine.
 """
 
 from __future__ import annotations
@@ -97,6 +98,9 @@ def _source(name: str, arguments: argparse.Namespace, *, many: bool) -> Source:
     from kautopsy.triage.target import find_target
 
     path = Path(name)
+    limits = Limits(seconds=arguments.time_limit)
+    if name == "local":
+        return DumpSource(name, path, limits=limits, live=True)
     if is_snapshot(path):
         return open_snapshot(path, name)
     target = find_target(path)
@@ -109,7 +113,7 @@ def _source(name: str, arguments: argparse.Namespace, *, many: bool) -> Source:
         target.dump,
         vmlinux=arguments.vmlinux,
         debuginfo=arguments.debuginfo == "auto",
-        limits=Limits(seconds=arguments.time_limit),
+        limits=limits,
     )
 
 

@@ -22,9 +22,10 @@ from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.system import system
 from kautopsy.kernel.table import EVERYTHING, Table, tables
-from kautopsy.model.dump import DumpFile
+from kautopsy.model.dump import DumpFile, DumpFormat
 from kautopsy.model.errors import KautopsyError
 from kautopsy.model.report import Symbols, System
+from kautopsy.shell.opening import open_live
 from kautopsy.shell.sql_columns import json_rows, sql_columns
 from kautopsy.symbols.ladder import open_program
 from kautopsy.triage.child import Failure, confine
@@ -37,12 +38,16 @@ _NO_ROWS = msgspec.Raw(b"[]")
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Which dump: the first line on the child's standard input, JSON."""
+    """Which dump: the first line on the child's standard input, JSON.
+
+    :param live: none, but the running kernel
+    """
 
     dump: str
     vmlinux: str | None
     debuginfo: bool
     memory_bytes: int
+    live: bool = False
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -88,20 +93,29 @@ def answers(subject: Subject, ask: Callable[[], Question]) -> Iterator[Answer]:
     :param ask: called once the dump is open
     :raises KautopsyError: it cannot be opened
     """
+    program, dump, symbols = _open(subject)
+    see_modules(program)
+    lines = readable(lambda: tuple(line.text for line in log(program)))
+    declared = tables()
+    yield Answer(opened=Opened(dump, symbols, system(program, lines)))
+    question = ask()
+    for table in declared:
+        if table.name in question.tables:
+            yield from _rows(table, program, question.columns)
+
+
+def _open(subject: Subject) -> tuple[Program, DumpFile, Symbols]:
+    if subject.live:
+        live = open_live()
+        # What the kernel offers as its memory is an ELF core.
+        dump = DumpFile(path=subject.dump, format=DumpFormat.ELF, complete=True)
+        return live.program, dump, live.symbols
     opened = open_program(
         Path(subject.dump),
         vmlinux=Path(subject.vmlinux) if subject.vmlinux else None,
         debuginfo=subject.debuginfo,
     )
-    program = opened.program
-    see_modules(program)
-    lines = readable(lambda: tuple(line.text for line in log(program)))
-    declared = tables()
-    yield Answer(opened=Opened(opened.dump, opened.symbols, system(program, lines)))
-    question = ask()
-    for table in declared:
-        if table.name in question.tables:
-            yield from _rows(table, program, question.columns)
+    return opened.program, opened.dump, opened.symbols
 
 
 def _rows(table: Table[Any], program: Program, wanted: frozenset[str] | None) -> Iterator[Answer]:

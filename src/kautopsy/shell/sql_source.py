@@ -27,6 +27,7 @@ class DumpSource:
     """A dump whose tables are asked for.
 
     :param name: what the column ``dump`` shows
+    :param live: not a dump, but the running kernel
     :param vmlinux: of exactly this kernel; None for what is found, or none with ``debuginfo`` off
     """
 
@@ -35,6 +36,7 @@ class DumpSource:
     vmlinux: Path | None = None
     debuginfo: bool = True
     limits: Limits = _LIMITS
+    live: bool = False
     _begun: list[subprocess.Popen[bytes]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
@@ -66,6 +68,7 @@ class DumpSource:
             str(self.vmlinux) if self.vmlinux else None,
             self.debuginfo,
             self.limits.memory_bytes,
+            self.live,
         )
         _tell(child, subject)
         return child

@@ -1,0 +1,84 @@
+"""The running kernel: a guest carries this Python and looks at itself."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+from tests.shell import carried
+
+from kautopsy.lab.config import GuestConfig
+from kautopsy.lab.guest import Guest, State
+from kautopsy.lab.kernels import fetch_kernel
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
+_SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def guest() -> Iterator[Guest]:
+    config = GuestConfig(
+        kernel=fetch_kernel("6.12"),
+        files=carried.files(),
+        memory_mib=2048,
+        crashkernel="",
+        capture_image=False,
+        hostname="alive",
+    )
+    with Guest(config) as guest:
+        guest.transition(State.BOOTED)
+        guest.run("sleep 4711 &")
+        yield guest
+
+
+def kautopsy(guest: Guest, *words: str, before: str = "") -> tuple[int, str]:
+    command = shlex.join(["env", f"PYTHONPATH={carried.search_path()}", carried.python(), "-m"])
+    line = f"{before} {command} kautopsy {shlex.join(words)} 2>&1"
+    result = guest.run(line, limit=_SECONDS, check=False)
+    return result.status, result.output
+
+
+def test_the_shell_looks_at_the_machine_it_runs_on(guest: Guest) -> None:
+    facts = guest.run("uname -r; cut -d' ' -f1 /proc/uptime; pidof sleep; grep -c . /proc/modules")
+    release, uptime, sleeper, modules = facts.output.split()[:4]
+    status, said = kautopsy(
+        guest, "shell", "local", "-c", "sys", "-c", f"ps {sleeper}", "-c", "mod",
+        "-c", f"bt {sleeper}", "-c", "p jiffies", "-c", "p jiffies", "-c", "set",
+    )  # fmt: skip
+    assert status == 0, said
+    assert "RUNNING KERNEL" in said
+    assert f"RELEASE: {release}" in said
+    [hours, minutes, seconds] = re.search(r"UPTIME: (\d+):(\d+):(\d+)", said).groups()  # type: ignore[union-attr]
+    shown = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+    assert float(uptime) - 1 <= shown <= float(uptime) + _SECONDS
+    assert re.search(rf"^\s+{sleeper}\s+\d+\s+\d+\s+[0-9a-f]{{16}}\s+IN .* sleep$", said, re.M)
+    assert len(re.findall(r"^ffffffffc\w+ +\w+ ", said, re.M)) == int(modules)
+    assert "hrtimer_nanosleep" in said  # of sleep's backtrace, without debuginfo
+    first, second = map(int, re.findall(r"= (\d{10})$", said, re.M))
+    assert second >= first  # it goes on
+    assert 'COMMAND: "python' in said  # the task is this very process
+
+
+def test_tables_of_the_running_kernel(guest: Guest) -> None:
+    script = "print(sum(1 for row in tables.tasks() if row.comm == 'sleep'))"
+    status, said = kautopsy(guest, "shell", "local", "-c", f"py {script}")
+    assert status == 0, said
+    assert said.splitlines()[-1] == "1"
+
+
+def test_it_is_roots(guest: Guest) -> None:
+    guest.run("chmod -R a+rX /")
+    status, said = kautopsy(guest, "shell", "local", "-c", "sys", before="setuidgid 1000:1000")
+    assert status == 5
+    [line] = [one for one in said.splitlines() if "kautopsy: " in one]
+    assert "not-root" in line
+
+
+def test_a_dump_that_fails_is_not_replaced_by_it(guest: Guest) -> None:
+    guest.run("head -c 4096 /dev/zero > /tmp/vmcore")
+    for target in ("/tmp/vmcore", "/nosuch", "/tmp"):
+        status, said = kautopsy(guest, "shell", target, "-c", "sys")
+        assert status == 3, said
+        assert "LIVE" not in said and "RUNNING" not in said and "RELEASE" not in said
