@@ -13,9 +13,10 @@ from kautopsy.model.base import Unreadable
 from kautopsy.model.errors import UnreadableError, UsageError
 from kautopsy.model.report import Report
 from kautopsy.shell.snapshot import Snapshot, is_snapshot, open_snapshot
-from kautopsy.shell.sql import Database, named
+from kautopsy.shell.sql import Database
 from kautopsy.shell.sql_source import DumpSource
 from kautopsy.shell.sql_views import VIEWS
+from kautopsy.shell.sql_words import named
 from kautopsy.triage.isolation import Limits, analyse
 from kautopsy.triage.target import find_target
 

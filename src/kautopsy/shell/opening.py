@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import drgn
@@ -62,10 +65,23 @@ def open_live(*, kcore: Path = _KCORE) -> Session:
     return Session(program, None, _live_symbols(program), live=True)
 
 
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """drgn warns of debugging information that it does not find: here that is no fault."""
+    logger = logging.getLogger("drgn")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _live_symbols(program: drgn.Program) -> Symbols:
     notes: list[str] = []
     try:
-        program.load_debug_info(main=True)
+        with _silent():
+            program.load_debug_info(main=True)
     except drgn.MissingDebugInfoError:
         info = VmcoreInfo.decode(program["VMCOREINFO"].string_())
         return Symbols(source=climb(program, info, notes), notes=tuple(notes))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator
@@ -174,6 +175,15 @@ def forget(names: tuple[str, ...]) -> None:
     """Take commands of an extension away."""
     for name in names:
         _COMMANDS.pop(name, None)
+
+
+def find(name: str) -> Command | None:
+    """The command ``name``; most have a module of that name, and no other need be loaded."""
+    if name not in _COMMANDS and name.isidentifier():
+        module = f"{__package__}.commands.{name}"
+        if importlib.util.find_spec(module) is not None:
+            importlib.import_module(module)
+    return _COMMANDS.get(name) or commands().get(name)
 
 
 def commands() -> dict[str, Command]:

@@ -20,7 +20,7 @@ from kautopsy.report.escape import one_line, terminal
 from kautopsy.shell.delegate import delegate
 from kautopsy.shell.errors import BadArgumentsError, CommandError, LeaveShell
 from kautopsy.shell.line import Line, parse, split
-from kautopsy.shell.registry import Command, Lines, commands
+from kautopsy.shell.registry import Command, Lines, commands, find
 from kautopsy.shell.session import Session
 from kautopsy.shell.table import rows_of
 
@@ -112,7 +112,7 @@ def lines_of(session: Session, name: str, text: str) -> Lines:
 
     :raises CommandError: there is no such command or structure, or it failed
     """
-    command = commands().get(name)
+    command = find(name)
     if command is None:
         yield from _structure(session, name, text)
         return

@@ -6,8 +6,8 @@ import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import capstone  # type: ignore[import-untyped]
 from drgn import Architecture, PlatformFlags, Program
 
 from kautopsy.kernel.reading import READ_ERRORS
@@ -16,6 +16,9 @@ from kautopsy.shell.expression import address_of
 from kautopsy.shell.registry import Lines, argument, command, flag
 from kautopsy.shell.session import Session
 from kautopsy.shell.source import inner_line
+
+if TYPE_CHECKING:
+    import capstone
 
 _MOST = 1 << 20
 _LONGEST_FUNCTION = 1 << 18
@@ -165,6 +168,9 @@ def stopped(session: Session) -> frozenset[int]:
     return known
 
 
+_X86 = (Architecture.X86_64, Architecture.I386)
+
+
 def instructions(
     session: Session, start: int, end: int, *, user: bool = False
 ) -> Iterator[Instruction]:
@@ -174,6 +180,7 @@ def instructions(
     """
     program = session.program
     engine = _engine(program)
+    x86 = program.platform is not None and program.platform.arch in _X86
     want = end - start + 16
     raw = b""
     for size in (want, max(1, min(want, 4096 - start % 4096))):
@@ -197,7 +204,7 @@ def instructions(
             at += 1
             continue
         address, size, mnemonic, operands = chunk
-        if engine.arch == capstone.CS_ARCH_X86:
+        if x86:
             mnemonic, operands = as_gdb(mnemonic, operands)
         yield Instruction(address, f"{mnemonic:<6} {operands}".rstrip(), size)
         at += size
@@ -244,6 +251,9 @@ def _hexadecimal(found: re.Match[str]) -> str:
 
 
 def _engine(program: Program) -> capstone.Cs:
+    # Loaded here: no other command should pay for it.
+    import capstone  # type: ignore[import-untyped]
+
     platform = program.platform
     assert platform is not None
     order = (
