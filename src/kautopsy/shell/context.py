@@ -97,7 +97,7 @@ def _find(program: Program, word: str) -> Object | None:
             task = find_task(program, int(word))
             if task:
                 return task
-    address = _hexadecimal(word)
+    address = hexadecimal(word)
     if address is not None and address > 0xFFFF:
         known = program.cache.get("kautopsy_shell_addresses")
         if not isinstance(known, dict):
@@ -108,7 +108,8 @@ def _find(program: Program, word: str) -> Object | None:
     return None
 
 
-def _hexadecimal(word: str) -> int | None:
+def hexadecimal(word: str) -> int | None:
+    """``word`` as an address, None if it is none."""
     try:
         return int(word, 16)
     except ValueError:

@@ -11,9 +11,14 @@ from pathlib import Path
 import drgn
 
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
+from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.model.errors import RefusedError, UnreadableError
 from kautopsy.model.report import Symbols, SymbolSource
 from kautopsy.shell.session import Session
+from kautopsy.symbols.cache import default_cache
+from kautopsy.symbols.engine import read_symbols
+from kautopsy.symbols.index import KernelSymbols
+from kautopsy.symbols.kallsyms import KallsymsError
 from kautopsy.symbols.ladder import open_program
 from kautopsy.symbols.rungs import climb
 
@@ -29,7 +34,38 @@ def open_session(target: str, *, vmlinux: Path | None = None, debuginfo: bool = 
     :raises UnreadableError: no dump
     """
     opened = open_program(Path(target), vmlinux=vmlinux, debuginfo=debuginfo)
+    if opened.symbols.source is SymbolSource.DWARF:
+        _name_as_the_kernel(opened.program)
     return Session(opened.program, opened.dump, opened.symbols)
+
+
+def _name_as_the_kernel(program: drgn.Program) -> None:
+    """Name addresses by kallsyms, as the kernel's own messages and crash do.
+
+    An ELF file's symbols have sizes, and drgn prefers those that contain an address: it knows
+    ``entry_SYSCALL_64+0xaf`` where all others say ``entry_SYSCALL_64_after_hwframe+0x76``. The
+    table is read when the first address is asked for.
+    """
+    table: list[KernelSymbols | None] = []
+
+    def load() -> KernelSymbols | None:
+        try:
+            info = VmcoreInfo.decode(program["VMCOREINFO"].string_())
+            return KernelSymbols(read_symbols(program, info, default_cache()))
+        except (KallsymsError, *READ_ERRORS):
+            return None
+
+    def find(
+        program: drgn.Program, name: str | None, address: int | None, one: bool
+    ) -> list[drgn.Symbol]:
+        if address is None:
+            return []
+        if not table:
+            table.append(None)  # what is asked while it is read
+            table[0] = load()
+        return table[0].find_symbols(program, name, address, one) if table[0] is not None else []
+
+    program.register_symbol_finder("kautopsy.addresses", find, enable_index=0)
 
 
 def open_live(*, kcore: Path = _KCORE) -> Session:

@@ -18,7 +18,7 @@ from kautopsy.shell.session import Session
 from kautopsy.shell.source import inner_line
 
 if TYPE_CHECKING:
-    import capstone
+    import capstone  # type: ignore[import-untyped]
 
 _MOST = 1 << 20
 _LONGEST_FUNCTION = 1 << 18
@@ -252,7 +252,7 @@ def _hexadecimal(found: re.Match[str]) -> str:
 
 def _engine(program: Program) -> capstone.Cs:
     # Loaded here: no other command should pay for it.
-    import capstone  # type: ignore[import-untyped]
+    import capstone
 
     platform = program.platform
     assert platform is not None

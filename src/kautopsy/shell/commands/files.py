@@ -6,12 +6,13 @@ import argparse
 import re
 from collections.abc import Iterable, Iterator
 
-from drgn import Object
-from drgn.helpers.linux.fs import d_path, for_each_file
+from drgn import Object, Program
+from drgn.helpers.linux.fs import d_path, dentry_path, for_each_file, for_each_mount
 from drgn.helpers.linux.net import SOCKET_I
 
 from kautopsy.kernel.reading import READ_ERRORS, text
-from kautopsy.shell.context import header, tasks_or_context
+from kautopsy.shell.context import header, hexadecimal, tasks_or_context
+from kautopsy.shell.errors import BadArgumentsError
 from kautopsy.shell.registry import Lines, PerTask, argument, command
 from kautopsy.shell.session import Session
 
@@ -24,6 +25,7 @@ _TYPES = {0o010000: "FIFO", 0o020000: "CHR", 0o040000: "DIR", 0o060000: "BLK", 0
     "open files",
     usage="[-d dentry] | [-p inode] | [-c] [-R reference] [pid | taskp] ...",
     arguments=(
+        argument("-d", dest="dentry", help="the inode, superblock and path of a dentry's address"),
         argument("-R", dest="reference", help="only descriptors, addresses or files like this"),
         argument("tasks", nargs="*", metavar="pid|taskp"),
     ),
@@ -31,7 +33,7 @@ _TYPES = {0o010000: "FIFO", 0o020000: "CHR", 0o040000: "DIR", 0o060000: "BLK", 0
     delegates=True,
     table=True,
     drgn="""
-    from drgn.helpers.linux.fs import d_path, for_each_file
+    from drgn.helpers.linux.fs import d_path, dentry_path, for_each_file, for_each_mount
     for fd, file in for_each_file(task):
         print(fd, d_path(file.f_path))
     """,
@@ -42,6 +44,9 @@ def files(session: Session, arguments: argparse.Namespace) -> Lines:
     A file whose dentry the dump lacks still has its line.
     """
     session.need_types("files")
+    if arguments.dentry:
+        yield from _dentry(session, arguments.dentry)
+        return
     for number, task in enumerate(tasks_or_context(session, arguments.tasks)):
         lines = _one(task)
         if arguments.reference:
@@ -52,6 +57,30 @@ def files(session: Session, arguments: argparse.Namespace) -> Lines:
                 yield ""
             first = False
             yield line
+
+
+def _dentry(session: Session, word: str) -> Iterator[str]:
+    address = hexadecimal(word)
+    if address is None:
+        raise BadArgumentsError("is no address", thing=word)
+    program = session.program
+    dentry = Object(program, "struct dentry *", value=address)
+    inode = dentry.d_inode.read_()
+    kind = _TYPES.get(int(inode.i_mode) & 0o170000, "UNKN") if inode else "N/A"
+    block = dentry.d_sb.read_()
+    yield "     DENTRY           INODE           SUPERBLK     TYPE PATH"
+    yield (
+        f"{address:016x} {int(inode):016x} {int(block):016x} {kind:<4} "
+        f"{text(_whole_path(program, dentry, block))}"
+    ).rstrip()
+
+
+def _whole_path(program: Program, dentry: Object, block: Object) -> bytes:
+    """From the root, where the dentry's filesystem is mounted; else within its filesystem."""
+    for mount in for_each_mount(program):
+        if mount.mnt.mnt_sb == block:
+            return d_path(mount.mnt.address_of_(), dentry)
+    return dentry_path(dentry)
 
 
 def _one(task: Object) -> Iterator[str]:
