@@ -3,8 +3,8 @@
 A dump is kept in the lab's cache, by the hash of the module's sources and of the scene's entry, so
 that only what changed is played again. Each is reported by `kautopsy report --json` in a process of
 its own, as a user's would be: without debuginfo, and with it where the kernel's vmlinux is in the
-lab's cache (--fetch-debuginfo gets it, about 350 MB a kernel). Ends with status 1 if a report is
-not right.
+lab's cache (--fetch-debuginfo gets it, about 350 MB a kernel). The console's text of the same crash
+must have the same fingerprint. Ends with status 1 if a report is not right.
 """
 
 from __future__ import annotations
@@ -32,8 +32,21 @@ from kautopsy.lab.faults.scenes import Scene, load_scenes
 from kautopsy.lab.kernels import GuestKernel, fetch_kernel
 from kautopsy.lab.series import SERIES
 from kautopsy.model.base import from_json
+from kautopsy.model.crash import Kind
 from kautopsy.model.errors import KautopsyError
 from kautopsy.model.report import Report
+from kautopsy.triage.textual import report_on_log
+
+# What is printed in NMI context (an NMI, a machine check, a double fault) is kept for later, and
+# panic() starts the capture kernel before it flushes a console (kernel/panic.c, kernel/printk/).
+_NEVER_PRINTED = (
+    Kind.OPERATOR_NMI,
+    Kind.HARDWARE_NMI,
+    Kind.MACHINE_CHECK,
+    Kind.STACK_OVERFLOW,
+    Kind.DOUBLE_FAULT,
+)
+_SAME, _SILENT, _CUT = "same", "silent", "cut"
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,13 @@ class Row:
     symbols: str
     seconds: float
     judgement: Judgement | None
+    console: str = ""
     problem: str = ""
+
+    @property
+    def right(self) -> bool:
+        agrees = self.console in (_SAME, _SILENT, _CUT)
+        return self.judgement is not None and self.judgement.right and agrees
 
 
 def main() -> int:
@@ -74,7 +93,7 @@ def main() -> int:
         summarise(symbols, [row for row in rows if row.symbols == symbols])
     if unplayed:
         print(f"{unplayed} scenes left no dump")
-    wrong = [row for row in rows if row.judgement is None or not row.judgement.right]
+    wrong = [row for row in rows if not row.right]
     return 1 if wrong or unplayed or not rows else 0
 
 
@@ -129,8 +148,25 @@ def report(played: Played, symbols: str, options: list[str]) -> Row:
     seconds = time.monotonic() - started
     if done.returncode != 0:
         problem = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        return Row(played, symbols, seconds, None, " ".join(problem) or "failed without a word")
-    return Row(played, symbols, seconds, judge(from_json(done.stdout, Report), played))
+        problems = " ".join(problem) or "failed without a word"
+        return Row(played, symbols, seconds, None, problem=problems)
+    found = from_json(done.stdout, Report)
+    return Row(played, symbols, seconds, judge(found, played), console_of(found, played))
+
+
+def console_of(report: Report, played: Played) -> str:
+    """How the crash on the console compares with the one in the dump's log.
+
+    ``cut``: the capture kernel started while another CPU was printing, and the text engine itself
+    says that the report is not whole.
+    """
+    told, read = report_on_log(Path(played.console)).crash, report.crash
+    if read is None or told is None:
+        expected = read is not None and read.kind in _NEVER_PRINTED
+        return _SILENT if expected else "says nothing"
+    if told.fingerprint == read.fingerprint:
+        return _SAME
+    return _CUT if told.corrupted else "differs"
 
 
 def line(row: Row) -> str:
@@ -139,7 +175,7 @@ def line(row: Row) -> str:
     if row.judgement is None:
         return f"{head}  {row.problem}"
     found = row.judgement
-    if found.right:
+    if row.right:
         return f"{head}  right"
     wrong = [
         ("" if found.crash else f"crash.kind {found.said[0] or 'none'}"),
@@ -147,6 +183,7 @@ def line(row: Row) -> str:
         ("" if found.culprit else f"culprit {found.said[2] or 'none'}"),
         (f"tasks not named: {', '.join(found.missing_tasks)}" if found.missing_tasks else ""),
         (f"not mentioned: {', '.join(found.missing_words)}" if found.missing_words else ""),
+        ("" if row.console in (_SAME, _SILENT, _CUT) else f"console {row.console}"),
     ]
     return f"{head}  {'; '.join(filter(None, wrong))}"
 
@@ -155,13 +192,14 @@ def table(rows: list[Row]) -> Table:
     result = Table(box=None, pad_edge=False)
     for column in ("kernel", "scene", "symbols", "crash", "verdict", "culprit", "tasks", "words"):
         result.add_column(column)
+    result.add_column("console")
     for column in ("confidence", "seconds"):
         result.add_column(column, justify="right")
     for row in rows:
         found = row.judgement
         cells = [row.played.kernel, row.played.scene.name, row.symbols]
         if found is None:
-            cells += ["FAILED", "", "", "", "", ""]
+            cells += ["FAILED", "", "", "", "", "", ""]
         else:
             cells += [
                 mark(found.crash, found.said[0]),
@@ -169,6 +207,7 @@ def table(rows: list[Row]) -> Table:
                 mark(found.culprit, found.said[2]),
                 mark(not found.missing_tasks, ""),
                 mark(not found.missing_words, ""),
+                row.console,
                 f"{found.confidence:.2f}",
             ]
         result.add_row(*cells, f"{row.seconds:.1f}")
@@ -189,6 +228,9 @@ def summarise(symbols: str, rows: list[Row]) -> None:
         f" culprit right {sum(f.culprit for f in found)};"
         f" tasks named {sum(not f.missing_tasks for f in found)};"
         f" all right {sum(f.right for f in found)};"
+        f" console the same {sum(row.console == _SAME for row in rows)},"
+        f" silent {sum(row.console == _SILENT for row in rows)},"
+        f" cut {sum(row.console == _CUT for row in rows)};"
         f" confidently wrong {sum(f.confidently_wrong for f in found)};"
         f" failed {total - len(found)};"
         f" median {seconds[len(seconds) // 2]:.1f} s, slowest {seconds[-1]:.1f} s"

@@ -4,7 +4,9 @@ A machine check that panics prints and dies within microseconds, and a serial co
 log may have lost it. The records themselves are in the dump:
 
 * ``mces_seen`` (``hw_errs_seen`` since v6.13), one a CPU: the worst error of the exception under
-  way (arch/x86/kernel/cpu/mce/core.c);
+  way (arch/x86/kernel/cpu/mce/core.c). Where a CPU panics by itself ("Fatal local machine check":
+  always on AMD, on Intel with LMCE), what it read from the bank is only in ``do_machine_check()``'s
+  own record on the stack, and the per-CPU copy holds what was known before: time and place;
 * ``mce_event_llist``: records logged and not yet handed to mcelog or EDAC
   (arch/x86/kernel/cpu/mce/genpool.c);
 * ``ghes_estatus_llist``: what firmware reported by NMI through APEI and nobody printed yet
@@ -15,15 +17,18 @@ log may have lost it. The records themselves are in the dump:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated
 
 import msgspec
-from drgn import Object, Program, sizeof
+from drgn import Object, Program, offsetof, sizeof
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.llist import llist_for_each_entry
 from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.sched import cpu_curr
 
+from kautopsy.kernel.cpus import running_stack
 from kautopsy.kernel.globals import variable
 from kautopsy.kernel.reading import readable, text, until_unreadable
 from kautopsy.kernel.table import Column, table
@@ -31,7 +36,10 @@ from kautopsy.model.base import Unreadable
 
 # IA32_MCi_STATUS (Intel SDM vol. 3B, 17.3.2.2)
 _VALID, _OVERFLOW, _UNCORRECTED, _CONTEXT_CORRUPT = 1 << 63, 1 << 62, 1 << 61, 1 << 57
+# IA32_MCG_STATUS.MCIP: the exception has begun and not ended.
+_IN_PROGRESS = 1 << 2
 _MOST = 256
+_LARGEST_FRAME = 1 << 13
 # enum of include/acpi/actbl1.h: ACPI_HEST_GEN_ERROR_*
 _SEVERITIES = ("recoverable", "fatal", "corrected", "none")
 
@@ -71,7 +79,29 @@ def _seen(program: Program) -> Iterator[HardwareError]:
         # info", v6.13).
         records = variable(program, "mces_seen", "struct mce")
     for cpu in for_each_possible_cpu(program):
-        yield from _mce(per_cpu(records, cpu), cpu)
+        record = per_cpu(records, cpu)
+        yield from _mce(record, cpu)
+        mce = _inner(record)
+        if int(mce.mcgstatus) & _IN_PROGRESS and not int(mce.status) & _VALID:
+            on_stack = _on_stack(program, mce, cpu)
+            yield from () if on_stack is None else _mce(on_stack, cpu)
+
+
+def _on_stack(program: Program, begun: Object, cpu: int) -> Object | None:
+    """The full ``struct mce`` of which ``begun`` is the early copy: same TSC, same place."""
+    trace = running_stack(program, cpu_curr(program, cpu))
+    offset = int(offsetof(begun.type_, "tsc"))
+    # Where the stack changes, from the exception's to the task's, the pair is no range.
+    pointers = [frame.sp for frame in trace or ()]
+    for low, high in pairwise(pointers):
+        if high - low > _LARGEST_FRAME:
+            continue
+        for address in range(low, high, 8):
+            found = Object(program, begun.type_, address=address - offset)
+            same = program.read_u64(address) == int(begun.tsc) and found.ip == begun.ip
+            if same and found.time == begun.time and int(found.status) & _VALID:
+                return found
+    return None
 
 
 def _pending(program: Program) -> Iterator[HardwareError]:
@@ -85,9 +115,14 @@ def _pending(program: Program) -> Iterator[HardwareError]:
         yield from _mce(node.mce if isinstance(record, Unreadable) else record, None)
 
 
-def _mce(record: Object, cpu: int | None) -> Iterator[HardwareError]:
+def _inner(record: Object) -> Object:
+    """``struct mce``, which ``struct mce_hw_err`` wraps since v6.13."""
     inner = readable(lambda: record.m)
-    mce = record if isinstance(inner, Unreadable) else inner
+    return record if isinstance(inner, Unreadable) else inner
+
+
+def _mce(record: Object, cpu: int | None) -> Iterator[HardwareError]:
+    mce = _inner(record)
     status = int(mce.status)
     if not status & _VALID:
         return
