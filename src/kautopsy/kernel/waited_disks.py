@@ -11,13 +11,14 @@ them leads to its disk.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drgn import Object, Program, offsetof
 from drgn.helpers.linux.block import disk_name
 from drgn.helpers.linux.slab import slab_object_info
 
 from kautopsy.kernel.reading import READ_ERRORS, text
+from kautopsy.kernel.stacked_disks import layers
 from kautopsy.kernel.stacks import locate
 from kautopsy.kernel.waits import Sleeper, Stacks
 
@@ -28,14 +29,18 @@ _DEPTH = 160
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk, and what its driver is.
+    """A disk, its driver, and what it lies on.
 
     :param function: that takes its bios; '' for a disk that works with requests
+    :param suspended: see :class:`~kautopsy.kernel.stacked_disks.Layer`
+    :param below: the disks under it, from the top
     """
 
     name: str
     function: str
     module: str | None
+    suspended: bool = False
+    below: tuple[Disk, ...] = ()
 
 
 def disk_waited_for(stacks: Stacks, sleeper: Sleeper) -> Disk | None:
@@ -53,6 +58,13 @@ def _describe(program: Program, disk: Object) -> Disk:
     name = text(disk_name(disk))
     if not name.isprintable() or not name:
         raise ValueError("no disk")
+    top, *below = (
+        Disk(layer.name, *_driver(program, layer.disk), layer.suspended) for layer in layers(disk)
+    )
+    return replace(top, below=tuple(below))
+
+
+def _driver(program: Program, disk: Object) -> tuple[str, str | None]:
     try:
         # struct block_device_operations.submit_bio, since c62b37d96b6e ("block: move
         # ->make_request_fn to struct block_device_operations", v5.9)
@@ -60,7 +72,7 @@ def _describe(program: Program, disk: Object) -> Disk:
     except AttributeError:
         submit = 0
     frame = locate(program, submit) if submit else None
-    return Disk(name, (frame.function or "") if frame else "", frame.module if frame else None)
+    return ((frame.function or "") if frame else "", frame.module if frame else None)
 
 
 def _by_queue(stacks: Stacks, sleeper: Sleeper) -> Iterator[Object]:

@@ -8,7 +8,8 @@ age counts, not the tasks'.
 
 Where a device has no blk-mq (bio-based drivers such as dm and md, network file systems) only the
 waiting tasks tell, and less surely: the bio, page or buffer that a task waits for leads to its disk
-(kernel/waited_disks.py).
+(kernel/waited_disks.py), and that to the disks below it, one of which may be suspended
+(kernel/stacked_disks.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kautopsy.kernel.block import BlockRequest, block_requests
-from kautopsy.kernel.waited_disks import disk_waited_for
+from kautopsy.kernel.waited_disks import Disk, disk_waited_for
 from kautopsy.kernel.waits import Sleeper
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
@@ -47,11 +48,15 @@ def detect(scene: Scene) -> Iterator[Finding]:
     for request in scene.rows(block_requests, "block requests"):
         if isinstance(request.age, int) and request.age >= OLD and request.state == "in flight":
             by_device.setdefault(request.device, []).append(request)
-    for device, requests in by_device.items():
-        yield _device(scene, device, requests, waiting)
     long = [sleeper for sleeper in waiting if sleeper.age >= LONE]
+    asked = sorted(long or waiting, key=lambda one: -one.age)[:_MAX_ASKED]
+    found = [disk_waited_for(scene.locks.stacks, one) for one in asked]
+    disks = tuple(dict.fromkeys(disk for disk in found if disk is not None))
+    for device, requests in by_device.items():
+        above = tuple(d for d in disks if any(one.name == device for one in d.below))
+        yield _device(scene, device, requests, waiting, above)
     if long and not by_device:
-        yield _no_device(scene, long)
+        yield _no_device(scene, long, disks)
 
 
 def _roles(waiting: list[Sleeper]) -> tuple[TaskRole, ...]:
@@ -60,7 +65,11 @@ def _roles(waiting: list[Sleeper]) -> tuple[TaskRole, ...]:
 
 
 def _device(
-    scene: Scene, device: str, requests: list[BlockRequest], waiting: list[Sleeper]
+    scene: Scene,
+    device: str,
+    requests: list[BlockRequest],
+    waiting: list[Sleeper],
+    above: tuple[Disk, ...],
 ) -> Finding:
     ages = [request.age for request in requests if isinstance(request.age, int)]
     oldest = max(ages)
@@ -83,6 +92,7 @@ def _device(
             f"driver{of} and never completed, the oldest {oldest / SECOND:.0f} s ago. "
             f"{len(waiting)} task(s) sleep waiting for I/O. The disk, the path to it or its driver "
             "does not answer."
+            + (f" {_names(above)}, which tasks wait for, lies on it." if above else "")
         ),
         confidence=round(confidence, 2),
         severity=Severity.FATAL,
@@ -106,6 +116,7 @@ def _device(
                 )
                 for one in waiting[:4]
             ),
+            *(evidence for one in above[:2] for evidence in _layers(one)),
         ),
         next=(
             f"Look at the device behind {device}: cable, path, array, hypervisor, its own log.",
@@ -115,23 +126,34 @@ def _device(
     )
 
 
-def _no_device(scene: Scene, waiting: list[Sleeper]) -> Finding:
+def _no_device(scene: Scene, waiting: list[Sleeper], disks: tuple[Disk, ...]) -> Finding:
     longest = max(waiting, key=lambda sleeper: sleeper.age)
     where = culprit(scene.frames(longest.address))
-    found = [disk_waited_for(scene.locks.stacks, one) for one in waiting[:_MAX_ASKED]]
-    disks = list(dict.fromkeys(disk for disk in found if disk is not None))
     disk = disks[0] if disks else None
     driver = where
+    suspended: Disk | None = None
+    confidence = 0.6 if longest.age >= VERY_OLD else 0.52
     of = "No request of a blk-mq disk explains it: "
     if disk is None:
         of += "the device is bio-based or a network's, or its queue is not in the dump."
-    elif disk.function:
-        driver = Culprit(function=disk.function, module=disk.module)
-        of += (
-            f"{disk.name} is bio-based, and its driver ({called(driver)}) keeps what it was given."
-        )
     else:
-        of += f"{disk.name} is a disk with requests, but none is in flight."
+        lies = f" {disk.name} lies on {_names(disk.below)}." if disk.below else ""
+        suspended = next((one for one in (disk, *disk.below) if one.suspended), None)
+        bottom = (disk, *disk.below)[-1] if suspended is None else suspended
+        confidence = 0.7 if longest.age >= VERY_OLD else 0.62
+        if bottom.function:
+            driver = Culprit(function=bottom.function, module=bottom.module)
+            confidence += 0.1
+        if suspended is not None:
+            confidence = 0.88
+            of = f"{suspended.name} is suspended: it holds back all I/O until it is resumed.{lies}"
+        elif bottom.function:
+            of += (
+                f"{bottom.name} is bio-based, and its driver ({called(driver)}) keeps what it was "
+                f"given.{lies}"
+            )
+        else:
+            of += f"{bottom.name} is a disk with requests, but none is in flight.{lies}"
     return Finding(
         kind=Kind.IO_HANG,
         title=f"{len(waiting)} task(s) wait for I/O"
@@ -141,9 +163,7 @@ def _no_device(scene: Scene, waiting: list[Sleeper]) -> Finding:
             f"{longest.comm} (pid {longest.pid}) has slept in io_schedule() for "
             f"{longest.age / SECOND:.0f} s in {called(where)}. {of}"
         ),
-        confidence=round(
-            (0.6 if longest.age >= VERY_OLD else 0.52) + (0.1 if disk is not None else 0), 2
-        ),
+        confidence=round(confidence, 2),
         severity=Severity.FATAL,
         culprit=driver,
         tasks=_roles(waiting),
@@ -153,15 +173,28 @@ def _no_device(scene: Scene, waiting: list[Sleeper]) -> Finding:
                 value=f"{longest.comm} (pid {longest.pid}), {longest.age / SECOND:.0f} s",
                 show=f"bt {longest.pid}",
             ),
-            *(
-                Evidence(
-                    what="waited for",
-                    value=one.name + (f", bios taken by {one.function}()" if one.function else ""),
-                    show="dev -d",
-                )
-                for one in disks
-            ),
+            *(evidence for one in disks for evidence in _layers(one)),
         ),
-        next=(f"bt -l {longest.pid}: which file system and device is it about?",),
+        next=(
+            f"Find out who suspended {suspended.name} and did not resume it: dmsetup, LVM, a "
+            "snapshot or a backup that died."
+            if suspended is not None
+            else f"bt -l {longest.pid}: which file system and device is it about?",
+        ),
         key=f"io-hang:{where.function if where else '?'}",
     )
+
+
+def _names(disks: tuple[Disk, ...]) -> str:
+    return ", ".join(disk.name for disk in disks)
+
+
+def _layers(disk: Disk) -> Iterator[Evidence]:
+    """The disk that is waited for, and those below it."""
+    for what, one in (("waited for", disk), *(("below it", one) for one in disk.below)):
+        taken = f", bios taken by {one.function}()" if one.function else ""
+        yield Evidence(
+            what=what,
+            value=one.name + taken + (", suspended" if one.suspended else ""),
+            show="dev -d",
+        )
