@@ -23,7 +23,9 @@ POINTER = 0xFFFFFFFFC0300008
 OBJECT = 0xFFFF888004321000
 
 
-def program(code: bytes, memory: dict[int, bytes] | None = None) -> Program:
+def program(
+    code: bytes, memory: dict[int, bytes] | None = None, *others: tuple[int, int]
+) -> Program:
     made = Program(Platform(Architecture.X86_64))
     for address, raw in {TEXT: code, **(memory or {})}.items():
 
@@ -31,8 +33,11 @@ def program(code: bytes, memory: dict[int, bytes] | None = None) -> Program:
             return raw[offset : offset + count]
 
         made.add_memory_segment(address, len(raw), read)
-    symbol = Symbol("locker", TEXT, len(code), SymbolBinding.GLOBAL, SymbolKind.FUNC)
-    made.register_symbol_finder("test", SymbolIndex([symbol]), enable_index=0)
+    symbols = [
+        Symbol("locker", start, size, SymbolBinding.GLOBAL, SymbolKind.FUNC)
+        for start, size in ((TEXT, len(code)), *others)
+    ]
+    made.register_symbol_finder("test", SymbolIndex(symbols), enable_index=0)
     return made
 
 
@@ -59,6 +64,21 @@ def test_a_lock_in_an_object_behind_a_global_pointer() -> None:
 def test_another_lock_is_not_referred_to() -> None:
     code = b"\x48\xc7\xc7" + struct.pack("<I", LOCK & 0xFFFFFFFF) + b"\xc3"
     assert not Code(program(code)).refers_to(TEXT, LOCK + 0x40, LOCK + 0x60)
+
+
+def test_a_lock_that_has_a_function_to_take_it() -> None:
+    wrapper = TEXT + 0x400
+    # call wrapper; ret / mov $LOCK,%rdi; ret
+    code = b"\xe8" + struct.pack("<i", wrapper - (TEXT + 5)) + b"\xc3"
+    takes = b"\x48\xc7\xc7" + struct.pack("<I", LOCK & 0xFFFFFFFF) + b"\xc3"
+    made = Code(program(code, {wrapper: takes}, (wrapper, len(takes))))
+    assert made.calls_one_that_names(TEXT + 5, LOCK)
+    assert not made.calls_one_that_names(TEXT + 5, LOCK + 0x40)
+    assert not made.refers_to(TEXT + 5, LOCK, LOCK + 4)
+    # What is large does more than that.
+    large = takes.ljust(0x1000, b"\xc3")
+    made = Code(program(code, {wrapper: large}, (wrapper, len(large))))
+    assert not made.calls_one_that_names(TEXT + 5, LOCK)
 
 
 def test_text_that_is_not_in_the_dump_refers_to_nothing() -> None:

@@ -18,6 +18,9 @@ from drgn import Program
 from kautopsy.kernel.reading import READ_ERRORS
 
 _MAX_FUNCTION = 1 << 15
+_SMALL = 256
+# call rel32; overlapping, as any byte of another instruction may be 0xe8
+_CALL = re.compile(rb"\xe8(?=(.{4}))", re.DOTALL)
 
 
 class Code:
@@ -85,6 +88,28 @@ class Code:
         if pattern is None:
             pattern = self._patterns[offset] = _takes_address(offset)
         return pattern.search(self._text(address)) is not None
+
+    def calls_one_that_names(self, address: int, lock: int) -> bool:
+        """Whether the function around ``address`` calls a small one that names ``lock``.
+
+        Big locks are taken through a function of their own: ``rtnl_lock()``, ``cpus_read_lock()``.
+        """
+        try:
+            start = self._program.symbol(address).address
+        except LookupError:
+            return False
+        text = self._text(address)
+        for match in _CALL.finditer(text):
+            (distance,) = struct.unpack("<i", match[1])
+            target = (start + match.end() + 4 + distance) & 0xFFFF_FFFF_FFFF_FFFF
+            try:
+                callee = self._program.symbol(target)
+            except LookupError:
+                continue
+            small = len(self._text(target)) <= _SMALL
+            if callee.address == target and small and lock in self.operands(target):
+                return True
+        return False
 
     def refers_to(self, address: int, low: int, high: int) -> bool:
         """Whether the function around ``address`` refers to memory in ``[low, high)``.

@@ -330,7 +330,16 @@ class Locks:
         sleeper = self.stacks.sleepers.get(task)
         if sleeper is None:
             return self._running_works_on(task, lock, low, high) is not None
-        return not sleeper.words or self._works_on(sleeper.words, lock, low, high) is not None
+        words = sleeper.words
+        return (
+            not words
+            or self._works_on(words, lock, low, high) is not None
+            or any(
+                self.code.calls_one_that_names(word - 1, lock)
+                for word in words
+                if self.stacks.names(word)
+            )
+        )
 
     def _works_on(self, words: tuple[int, ...], lock: int, low: int, high: int) -> bool | None:
         """None if not; else whether it names this very lock of the object ``[low, high)``."""

@@ -36,6 +36,7 @@ _HELPERS = (
     "queued_",
     "schedule_timeout",
     "msleep",
+    "mempool_",
     "usleep_range",
     # SLUB's own bookkeeping (mm/slub.c): who freed is above it.
     "free_to_partial_list",

@@ -18,7 +18,7 @@ from kautopsy.model.errors import UsageError
 
 _C_ENTRY = re.compile(r'^\t\{ "([a-z0-9-]+)", \w+ \},$', re.MULTILINE)
 # Parts that other scenes are played with.
-STEPS = frozenset({"disk-create", "disk-stall", "crash-init"})
+STEPS = frozenset({"disk-create", "disk-create-bio", "disk-stall", "crash-init"})
 
 
 class StopBy(StrEnum):

@@ -63,6 +63,8 @@ class Family:
 
 
 FAMILIES: list[Family] = []
+_WAY_IN = 12
+"""Frames from die() to the entry of the fault, stale ones among them."""
 HEADLESS = "head-lost"
 """The family of reports of which a log has only the rest."""
 
@@ -119,9 +121,21 @@ def on_stack(body: Body, *skip: re.Pattern[str], trace: int = 0) -> str | None:
 
 
 def stack(body: Body, trace: int = 0) -> list[Frame]:
-    """The reliable frames of the report's ``trace``-th stack; empty if there is none."""
+    """The reliable frames of the report's ``trace``-th stack; empty if there is none.
+
+    Where the kernel vouches for no frame, after a jump into nowhere, those inside of the way into
+    the fault are about the fault, not about who ran into it.
+    """
     calls = body.calls()
-    return calls[min(trace, len(calls) - 1)].reliable() if calls else []
+    frames = calls[min(trace, len(calls) - 1)].reliable() if calls else []
+    if any(frame.reliable for frame in frames):
+        return frames
+    entries = [
+        number
+        for number, frame in enumerate(frames[:_WAY_IN])
+        if role(frame.function or "") is Role.FAULT_ENTRY
+    ]
+    return frames[entries[-1] + 1 :] if entries else frames
 
 
 def said_or_stacked(function: str | None, body: Body, *skip: re.Pattern[str]) -> str | None:

@@ -285,7 +285,14 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
             + (f" The object was freed by {freed.value}." if freed else "")
             + after
         ),
-        confidence=_confidence(crash, kind, blame, died_of_it),
+        confidence=_confidence(
+            crash,
+            kind,
+            blame,
+            died_of_it=died_of_it,
+            # The return address on top of the stack is no guess.
+            returns=jumped and blame is not None and blame == _caller(scene, registers),
+        ),
         severity=Severity.FATAL if died_of_it or kind not in _REMARKS else Severity.WARNING,
         culprit=blame,
         tasks=tasks,
@@ -295,7 +302,9 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     )
 
 
-def _confidence(crash: Crash, kind: Kind, blame: Culprit | None, died_of_it: bool) -> float:
+def _confidence(
+    crash: Crash, kind: Kind, blame: Culprit | None, *, died_of_it: bool, returns: bool
+) -> float:
     confidence = 0.95 if died_of_it else 0.8
     if crash.kind is not kind:
         confidence -= 0.05
@@ -304,7 +313,7 @@ def _confidence(crash: Crash, kind: Kind, blame: Culprit | None, died_of_it: boo
     confirmed = blame is not None and any(
         frame.function and plain(frame.function) == blame.function for frame in crash.frames[:3]
     )
-    if crash.corrupted and (crash.frames or blame is None) and not confirmed:
+    if crash.corrupted and (crash.frames or blame is None) and not confirmed and not returns:
         # Without frames "corrupted" only says that there are none.
         confidence -= 0.3
     return round(confidence, 2)

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from kautopsy.kernel.debts import VFORK
 from kautopsy.kernel.locks import Edge, Locks, who
 from kautopsy.kernel.mounts import mounts
+from kautopsy.kernel.tasks import plain
 from kautopsy.kernel.waits import LockKind, Sleeper, Wait
 from kautopsy.model.crash import Frame, Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
@@ -52,6 +53,9 @@ _TIMED = frozenset(
         "hrtimer_nanosleep",
     }
 )
+# Timed sleeps that begin again until what they wait for has come: a free element (mm/mempool.c,
+# 5 s each). How long it has been so is not known; that it is so now is.
+_RENEWED = frozenset({"mempool_alloc", "mempool_alloc_noprof", "mempool_alloc_bulk_noprof"})
 # sb_start_write() and its kind take a per-CPU rwsem that freeze_super() holds (fs/super.c).
 _FREEZING = frozenset({"percpu_rwsem_wait", "__percpu_down_read", "__sb_start_write"})
 _REPORTED = re.compile(
@@ -88,9 +92,10 @@ def detect(scene: Scene) -> Iterator[Finding]:
             yield finding
     alike: dict[str, list[Sleeper]] = {}
     for sleeper in graph.stacks.sleepers.values():
-        is_old = sleeper.age >= NOTICED or sleeper.pid in named
+        again = sleeper.state == "D" and _is_renewed(scene, sleeper)
+        is_old = sleeper.age >= NOTICED or sleeper.pid in named or again
         if sleeper.state == "D" and is_old and sleeper.address not in explained:
-            ends = sleeper.pid not in named and is_timed(scene, sleeper)
+            ends = sleeper.pid not in named and not again and is_timed(scene, sleeper)
             if scene.frames(sleeper.address) and not ends:
                 # Thousands may hang in one place: that is one finding.
                 alike.setdefault(called(scene.blame(sleeper.address)), []).append(sleeper)
@@ -131,6 +136,12 @@ def is_timed(scene: Scene, sleeper: Sleeper) -> bool:
         and names(words[at] + 1) == "process_timeout"
         for at in range(2, len(words) - 2)
     )
+
+
+def _is_renewed(scene: Scene, sleeper: Sleeper) -> bool:
+    """Whether the sleep is one of a row whose beginning is not known."""
+    names = (plain(frame.function or "") for frame in scene.frames(sleeper.address)[:6])
+    return any(name in _RENEWED for name in names)
 
 
 def grown(age: int) -> float:
@@ -179,7 +190,9 @@ def _held(
             "the task that took it ended and this one was born in its place. Read the code that "
             "takes the lock."
         )
-        confidence = round(0.8 * confidence, 2)
+        # That it hangs is as sure as before, and that a holder who was stopped lets nobody on.
+        if sleeper is None or sleeper.state not in ("T", "t"):
+            confidence = round(0.9 * confidence, 2)
         blame = scene.blame(oldest.wait.task)
     roles = [TaskRole(pid=pid, comm=comm, role="owner")]
     for task in behind[:_MAX_ROLES]:
@@ -232,6 +245,9 @@ def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, in
         # The kernel's own threads wait for each other for honest reasons.
         confidence -= 0.25
     wait = next((one for one in graph.waits if one.task == sleeper.address), None)
+    if not is_named and _is_renewed(scene, sleeper):
+        # Nobody sleeps there at all unless an allocation has failed.
+        confidence = 0.6 if sleeper.age >= NOTICED else 0.52
     frozen = _frozen(scene, frames)
     others = f" {len(crowd) - 1} more task(s) hang in the same place." if len(crowd) > 1 else ""
     return Finding(

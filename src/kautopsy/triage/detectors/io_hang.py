@@ -23,6 +23,7 @@ from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.detectors.hung_task import reported
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -78,6 +79,8 @@ def _device(
     confidence = 0.92 if oldest >= VERY_OLD else 0.8 if oldest >= 2 * OLD else 0.65
     if not waiting:
         confidence -= 0.2
+    elif {one.pid for one in waiting} & reported(scene).keys():
+        confidence = max(confidence, 0.88)
     driver = None
     if first.driver or first.module:
         driver = Culprit(function=first.driver or None, module=first.module or None)

@@ -19,7 +19,7 @@ from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
-from kautopsy.triage.detectors.hung_task import grown
+from kautopsy.triage.detectors.hung_task import grown, reported
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -33,6 +33,7 @@ LOOPS = 8 * SECOND
 def detect(scene: Scene) -> Iterator[Finding]:
     """Yield one finding for each work item that others starve behind."""
     blocked = {wait.task for wait in scene.locks.waits}
+    named = reported(scene)
     for work in scene.rows(works, "work items"):
         if isinstance(work.at_least, Unreadable):
             continue
@@ -44,7 +45,8 @@ def detect(scene: Scene) -> Iterator[Finding]:
             yield _finding(scene, work, pending, "pool", 0.88)
         elif not runs and inactive and work.at_least >= NOTICED and work.task not in blocked:
             # One that waits for a lock is a victim itself: the waits-for graph knows better.
-            yield _finding(scene, work, inactive, "queue", grown(work.at_least) - 0.05)
+            confidence = 0.88 if work.pid in named else grown(work.at_least) - 0.05
+            yield _finding(scene, work, inactive, "queue", confidence)
         elif runs and isinstance(work.used, int) and work.used >= LOOPS:
             yield _finding(scene, work, pending, "loop", 0.65)
 

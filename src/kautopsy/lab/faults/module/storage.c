@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A disk in memory that works until it is told not to: then its requests never complete. */
+/* Disks in memory that work until they are told not to: then what they are given never completes. */
+#include <linux/bio.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/version.h>
 #include <linux/vmalloc.h>
@@ -116,7 +118,87 @@ static int disk_stall(void)
 	return 0;
 }
 
+/* The same without requests, as dm and md are: bios are done at once, or kept for ever. */
+static struct bio_list journal = BIO_EMPTY_LIST;
+static DEFINE_SPINLOCK(journal_lock);
+
+static kept void journal_append(struct bio *bio)
+{
+	loff_t position = (loff_t)bio->bi_iter.bi_sector << SECTOR_SHIFT;
+	struct bio_vec segment;
+	struct bvec_iter iterator;
+
+	if (READ_ONCE(stalled)) {
+		spin_lock(&journal_lock);
+		bio_list_add(&journal, bio);
+		spin_unlock(&journal_lock);
+		return;
+	}
+	bio_for_each_segment(segment, bio, iterator) {
+		void *page = page_address(segment.bv_page) + segment.bv_offset;
+
+		if (bio_data_dir(bio) == WRITE)
+			memcpy(contents + position, page, segment.bv_len);
+		else
+			memcpy(page, contents + position, segment.bv_len);
+		position += segment.bv_len;
+	}
+	bio_endio(bio);
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 16, 0)
+static void journal_submit(struct bio *bio)
+{
+	journal_append(bio);
+}
+#else
+static blk_qc_t journal_submit(struct bio *bio)
+{
+	journal_append(bio);
+	return BLK_QC_T_NONE;
+}
+#endif
+
+static const struct block_device_operations journal_ops = {
+	.owner = THIS_MODULE,
+	.submit_bio = journal_submit,
+};
+
+static struct gendisk *allocate_journal(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	return blk_alloc_disk(NULL, NUMA_NO_NODE);
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(5, 15, 0)
+	return blk_alloc_disk(NUMA_NO_NODE) ?: ERR_PTR(-ENOMEM);
+#else
+	struct gendisk *allocated = alloc_disk(1);
+
+	if (!allocated)
+		return ERR_PTR(-ENOMEM);
+	allocated->queue = blk_alloc_queue(NUMA_NO_NODE);
+	allocated->major = register_blkdev(0, "kfbio");
+	return allocated;
+#endif
+}
+
+/* The disk appears as /dev/kfbio. */
+static int disk_create_bio(void)
+{
+	contents = vzalloc(DISK_BYTES);
+	if (!contents)
+		return -ENOMEM;
+	disk = allocate_journal();
+	if (IS_ERR(disk))
+		return PTR_ERR(disk);
+	disk->minors = 1;
+	disk->fops = &journal_ops;
+	strscpy(disk->disk_name, "kfbio", sizeof(disk->disk_name));
+	set_capacity(disk, DISK_BYTES >> SECTOR_SHIFT);
+	return publish_disk();
+}
+
 const struct scene storage_scenes[] = {
+	{ "disk-create-bio", disk_create_bio },
 	{ "disk-create", disk_create },
 	{ "disk-stall", disk_stall },
 	{ }
