@@ -23,7 +23,7 @@ from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
-from kautopsy.triage.detectors.hung_task import reported
+from kautopsy.triage.detectors.hung_task import grown, reported
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -135,7 +135,8 @@ def _no_device(scene: Scene, waiting: list[Sleeper], disks: tuple[Disk, ...]) ->
     disk = disks[0] if disks else None
     driver = where
     suspended: Disk | None = None
-    confidence = 0.6 if longest.age >= VERY_OLD else 0.52
+    # As sure as that the tasks hang, and no less where the disk is known.
+    confidence = grown(longest.age) - 0.05
     of = "No request of a blk-mq disk explains it: "
     if disk is None:
         of += "the device is bio-based or a network's, or its queue is not in the dump."
@@ -143,7 +144,6 @@ def _no_device(scene: Scene, waiting: list[Sleeper], disks: tuple[Disk, ...]) ->
         lies = f" {disk.name} lies on {_names(disk.below)}." if disk.below else ""
         suspended = next((one for one in (disk, *disk.below) if one.suspended), None)
         bottom = (disk, *disk.below)[-1] if suspended is None else suspended
-        confidence = 0.7 if longest.age >= VERY_OLD else 0.62
         if bottom.function:
             driver = Culprit(function=bottom.function, module=bottom.module)
             confidence += 0.1

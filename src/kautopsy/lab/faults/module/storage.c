@@ -190,7 +190,6 @@ static int disk_create_bio(void)
 	disk = allocate_journal();
 	if (IS_ERR(disk))
 		return PTR_ERR(disk);
-	disk->minors = 1;
 	disk->fops = &journal_ops;
 	strscpy(disk->disk_name, "kfbio", sizeof(disk->disk_name));
 	set_capacity(disk, DISK_BYTES >> SECTOR_SHIFT);
