@@ -1,7 +1,7 @@
 # Every target starts with the virtual environment; the bootstrap says what it installs and asks
 # before it uses sudo (ASSUME_YES=1 answers yes).
 .DELETE_ON_ERROR:
-.PHONY: venv drill test test-quick test-machines lint lock bench bench-verdicts schema
+.PHONY: venv drill test test-quick test-machines lint lock bench bench-verdicts bench-damage schema
 
 RUN := .venv/bin
 DEBUGINFO ?= 0
@@ -36,10 +36,14 @@ lock: venv
 	    --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 bench: venv
-	@for script in $(filter-out bench/verdicts.py bench/fleet.py bench/fleet_http.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
+	@for script in $(filter-out bench/verdicts.py bench/damage.py bench/fleet.py bench/fleet_http.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
 
 bench-verdicts: venv
 	@$(RUN)/python bench/verdicts.py
+
+# A thousand damaged dumps; takes about an hour of one core.
+bench-damage: venv
+	@$(RUN)/python bench/damage.py
 
 # Needs PostgreSQL for half of its figures; takes about ten minutes.
 bench-fleet: venv

@@ -28,10 +28,16 @@ _LOOKALIKES: tuple[tuple[bytes, str, str], ...] = (
 
 @dataclass(frozen=True)
 class Headers:
-    """A dump file's headers: the noun others see, and VMCOREINFO for rooms that look further."""
+    """A dump file's headers: the noun others see, and VMCOREINFO for rooms that look further.
+
+    :param empty: the file ends before its first page
+    :param stray: page descriptors lead out of the file
+    """
 
     file: DumpFile
     vmcoreinfo: VmcoreInfo | None
+    empty: bool = False
+    stray: bool = False
 
 
 def _machine(kdump: KdumpHeader) -> str | None:
@@ -70,6 +76,7 @@ def read_headers(path: Path) -> Headers:
                     path=str(path),
                     format=DumpFormat.FLATTENED if dump.flattened else DumpFormat.KDUMP,
                     complete=kdump.complete and dump.reader.ended,
+                    consistent=kdump.extent.consistent,
                     build_id=info.build_id if info else None,
                     release=(info.release if info else None) or kdump.release or None,
                     arch=_machine(kdump),
@@ -79,6 +86,8 @@ def read_headers(path: Path) -> Headers:
                     problems=tuple(problems),
                 ),
                 info,
+                empty=kdump.extent.empty,
+                stray=kdump.extent.stray,
             )
         if (elf := read_elf(dump.reader)) is not None and (elf.core or not elf.machine):
             info = elf.vmcoreinfo

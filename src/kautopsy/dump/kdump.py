@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from kautopsy.dump.extent import Descriptors, Extent, extent
 from kautopsy.dump.reader import DumpReader
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 
@@ -42,15 +43,17 @@ _HEADER = "8si390s{pad}{timeval}IiiIIIIIIi"
 # u64 size_vmcoreinfo; s64 offset_note; u64 size_note; s64 offset_eraseinfo; u64 size_eraseinfo;
 # u64 start_pfn_64, end_pfn_64, max_mapnr_64
 _SUB_HEADER = "QiiQQqQqQqQQQQ"
-_PAGE_DESC = "qIIQ"  # s64 offset; u32 size, flags; u64 page_flags
 
 _MAX_BLOCK_SIZE = 1 << 16
-_TAIL_DESCRIPTORS = 4096
 
 
 @dataclass(frozen=True)
 class KdumpHeader:
-    """What the two headers say, and what of the file is missing."""
+    """What the two headers say, and what of the file is missing.
+
+    :param extent: how far it reaches
+    :param descriptors: of its pages; None if it ends before them
+    """
 
     release: str
     machine: str
@@ -63,6 +66,8 @@ class KdumpHeader:
     vmcoreinfo: VmcoreInfo | None
     problems: tuple[str, ...]
     complete: bool
+    extent: Extent
+    descriptors: Descriptors | None
 
 
 def read_kdump(reader: DumpReader) -> KdumpHeader | None:
@@ -81,7 +86,19 @@ def read_kdump(reader: DumpReader) -> KdumpHeader | None:
             if 512 <= block_size <= _MAX_BLOCK_SIZE and block_size & (block_size - 1) == 0:
                 return _read(reader, order, fields)
     return KdumpHeader(
-        "", "", "", "", 0, None, None, None, None, ("the dump's header is damaged",), False
+        release="",
+        machine="",
+        nodename="",
+        version="",
+        timestamp=0,
+        compression=None,
+        dump_level=None,
+        split=None,
+        vmcoreinfo=None,
+        problems=("the dump's header is damaged",),
+        complete=False,
+        extent=Extent(cut=True, empty=True),
+        descriptors=None,
     )
 
 
@@ -125,20 +142,18 @@ def _read(reader: DumpReader, order: str, fields: tuple[int | bytes, ...]) -> Kd
     if header_version >= 6 and sub[13]:
         max_mapnr = sub[13]
 
-    first_descriptor = (1 + sub_blocks + bitmap_blocks) * block_size
-    missing = None
-    if sub_raw and sub_blocks > 0:
-        missing = _what_is_cut_off(
+    found, descriptors = Extent(cut=True, empty=True), None
+    if len(sub_raw) == sub_layout.size and sub_blocks > 0:
+        found, descriptors = extent(
             reader,
             order,
+            block=block_size,
             bitmap_at=(1 + sub_blocks) * block_size,
             bitmap_size=bitmap_blocks * block_size,
-            descriptors_at=first_descriptor,
             max_mapnr=max_mapnr,
         )
-    if missing:
-        problems.append(missing)
-    cut = missing is not None or len(sub_raw) < sub_layout.size
+    if found.problem:
+        problems.append(found.problem)
     return KdumpHeader(
         release=words[2],
         machine=words[4],
@@ -150,59 +165,10 @@ def _read(reader: DumpReader, order: str, fields: tuple[int | bytes, ...]) -> Kd
         split=split,
         vmcoreinfo=info,
         problems=tuple(problems),
-        complete=not cut and not status & _INCOMPLETE and split is None,
+        complete=not found.cut and not status & _INCOMPLETE and split is None,
+        extent=found,
+        descriptors=descriptors,
     )
-
-
-def _what_is_cut_off(
-    reader: DumpReader,
-    order: str,
-    *,
-    bitmap_at: int,
-    bitmap_size: int,
-    descriptors_at: int,
-    max_mapnr: int,
-) -> str | None:
-    """In words, what a short file lacks; None if it is as long as its page descriptors say.
-
-    Pages are written in the order of their frames, so the last descriptors point to the end of the
-    data (all-zero pages share one earlier copy, hence the look at many).
-    """
-    if bitmap_at + bitmap_size > reader.size:
-        return f"the file ends within its page bitmaps, at {reader.size} bytes"
-    # The second half says which page frames are in the dump; a dump that leaves none out may have
-    # one bitmap only (libkdumpfile's diskdump.c tells them apart by their size, and so do we).
-    if max_mapnr <= bitmap_size * 8 // 2:
-        bitmap_size //= 2
-        bitmap_at += bitmap_size
-    pages = 0
-    end = bitmap_at + min(bitmap_size, (max_mapnr + 7) // 8)
-    for offset in range(bitmap_at, end, 1 << 20):
-        chunk = reader.read(offset, min(1 << 20, end - offset))
-        pages += int.from_bytes(chunk, "little").bit_count()
-    if not pages:
-        return "no page is in the dump"
-    layout = struct.Struct(order + _PAGE_DESC)
-    descriptors_end = descriptors_at + pages * layout.size
-    if descriptors_end > reader.size:
-        return (
-            f"the file ends within its page descriptors, at {reader.size} bytes:"
-            f" {pages} pages are announced"
-        )
-    count = min(pages, _TAIL_DESCRIPTORS)
-    raw = reader.read(descriptors_end - count * layout.size, count * layout.size)
-    needed = max(
-        (
-            offset + size
-            for offset, size, _flags, _page_flags in layout.iter_unpack(
-                raw[: len(raw) // layout.size * layout.size]
-            )
-        ),
-        default=0,
-    )
-    if needed > reader.size:
-        return f"the file is cut off: {reader.size} bytes of at least {needed}"
-    return None
 
 
 def _int(value: int | bytes) -> int:

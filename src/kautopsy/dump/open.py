@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import drgn
+import msgspec
 
 from kautopsy.dump.header import read_headers
 from kautopsy.dump.kdump import OTHER_BLOCKS
+from kautopsy.dump.mend import mended
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.errors import UnreadableError
@@ -63,6 +65,13 @@ def open_dump(path: Path) -> BareDump:
             slug="other-blocks",
             hint="have QEMU write ELF: dump-guest-memory without a format",
         )
+    if headers.empty:
+        raise UnreadableError(
+            "holds not one page" + _because(file),
+            thing=str(path),
+            slug="truncated",
+            hint="copy it again, or see whether the capture ran out of space",
+        )
     if headers.vmcoreinfo is None or headers.vmcoreinfo.release is None:
         raise UnreadableError(
             "has no readable VMCOREINFO, so nothing says where the kernel's data are"
@@ -72,6 +81,18 @@ def open_dump(path: Path) -> BareDump:
             hint="in QEMU give the guest a vmcoreinfo device" if file.complete else "",
         )
     program = drgn.Program(platform=_platform(file.arch))
+    if headers.stray:
+        with mended(path) as (copy, problem):
+            file = msgspec.structs.replace(file, problems=(*file.problems, problem))
+            _open(program, copy, file)
+    else:
+        _open(program, path, file)
+    if program.flags & drgn.ProgramFlags.IS_LIVE:
+        raise _live(path)
+    return BareDump(program, file, headers.vmcoreinfo)
+
+
+def _open(program: drgn.Program, path: Path, file: DumpFile) -> None:
     try:
         program.set_core_dump(path)
     except MemoryError:
@@ -79,12 +100,9 @@ def open_dump(path: Path) -> BareDump:
     except Exception as error:  # libkdumpfile's failures arrive as bare Exception
         raise UnreadableError(
             f"drgn cannot open it: {_first_line(error)}{_because(file)}",
-            thing=str(path),
+            thing=file.path,
             slug="truncated" if not file.complete else "cannot-open",
         ) from error
-    if program.flags & drgn.ProgramFlags.IS_LIVE:
-        raise _live(path)
-    return BareDump(program, file, headers.vmcoreinfo)
 
 
 def _live(path: Path) -> UnreadableError:

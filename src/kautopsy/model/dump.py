@@ -20,6 +20,8 @@ class DumpFile(Noun, frozen=True, kw_only=True):
     """What a dump's own headers say.
 
     :param complete: False if the producer flagged it or the file is short; ``problems`` say which
+    :param consistent: False if its parts contradict each other, so that pages may be taken for
+        others; ``problems`` say how
     :param build_id: of the kernel, lower-case hex, from VMCOREINFO (since 5.9)
     :param arch: as ``uname -m`` gives it
     :param dump_level: makedumpfile's ``-d``, 0 to 31; None where the container does not keep it
@@ -28,6 +30,7 @@ class DumpFile(Noun, frozen=True, kw_only=True):
     path: str
     format: DumpFormat
     complete: bool
+    consistent: bool = True
     build_id: str | None = None
     release: str | None = None
     arch: str | None = None

@@ -18,7 +18,7 @@ from kautopsy.triage.detector import investigate
 from kautopsy.triage.picture import backtraces, cpu_states, wait_edges
 from kautopsy.triage.reported import reported, told
 from kautopsy.triage.scene import Scene
-from kautopsy.triage.verdict import weigh
+from kautopsy.triage.verdict import DOUBTED, weigh
 
 LOG_LINES = 400
 """How many of the log's last lines a report carries."""
@@ -74,6 +74,8 @@ def examine(opened: OpenedDump) -> Iterator[Report]:
     yield report
 
     for finding in investigate(scene):
+        if not scene.dump.consistent:
+            finding = msgspec.structs.replace(finding, confidence=min(finding.confidence, DOUBTED))
         report = msgspec.structs.replace(report, findings=(*report.findings, finding))
         yield report
     yield msgspec.structs.replace(

@@ -22,6 +22,9 @@ from kautopsy.model.finding import Finding, Severity, Verdict
 THRESHOLD = 0.5
 """Below this confidence the verdict is ``unknown``, with the findings listed."""
 
+DOUBTED = 0.45
+"""What is left of any confidence in a dump whose pages may be taken for others."""
+
 _DAMAGE = (
     Kind.MACHINE_CHECK,
     Kind.HARDWARE_NMI,

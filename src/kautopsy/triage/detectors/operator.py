@@ -12,7 +12,8 @@ inject-nmi`` and the NMI button all end there. Hardware that reports a fault thr
 
 That somebody pulled the trigger does not say that the machine was well: the other detectors look
 for what made them do it, and the verdict prefers what they find. Where they could not look, for
-lack of types or of tasks, nobody can say that the machine was well, and the confidence is low.
+lack of types, of tasks or of a part of the dump, nobody can say that the machine was well, and the
+confidence is low.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def detect(scene: Scene) -> Iterator[Finding]:
 
 
 def _was_looked_at(scene: Scene) -> bool:
-    return scene.has_types and not scene.locks_are_partial
+    return scene.has_types and scene.dump.complete and not scene.locks_are_partial
 
 
 def _confidence(scene: Scene, known: float) -> float:

@@ -23,6 +23,8 @@ from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
 
 MAGIC = 0x57AC6E9D
+_PAGE = 4096
+"""A page of nothing but zeros was lost on the way into the dump; who overruns leaves more."""
 _MOST = 8
 """More broken stacks than that are no overflow: this kernel keeps its magic elsewhere."""
 
@@ -36,9 +38,10 @@ def detect(scene: Scene) -> Iterator[Finding]:
         try:
             end = int(task.stack) + below
             found = scene.program.read_u64(end) if int(task.stack) else MAGIC
+            lost = not found and not any(scene.program.read(end, _PAGE))
         except READ_ERRORS:
             continue
-        if found != MAGIC:
+        if found != MAGIC and not lost:
             broken.append((int(task.pid), end, found))
             if len(broken) > _MOST:
                 return
