@@ -45,7 +45,7 @@ def test_header_has_the_rows_of_crash() -> None:
 
 def test_verdict_is_last_and_says_how_sure_it_is() -> None:
     tail = _text(_full_report()).split("VERDICT\n")[1]
-    assert tail.startswith("operator-sysrq t  (confidence 90%)\nculprit: f [m] at a.c:3\n")
+    assert tail.startswith("operator-sysrq  (confidence 90%)\nt\nculprit: f [m] at a.c:3\n")
     assert "w: v   (bt)" in tail
 
 
@@ -157,3 +157,29 @@ def test_colour_only_where_it_is_wanted(
         monkeypatch.setenv(name, value)
     colours = re.findall(r"\x1b\[[0-9;]*3[0-7][0-9;]*m", _text(deadlock()))
     assert bool(colours) is coloured
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 132])
+@pytest.mark.parametrize("make", [deadlock, bare, crowd, from_log, _full_report])
+def test_no_line_is_wider_than_the_terminal(make: Callable[[], Report], width: int) -> None:
+    said = "CPU: 0 PID: 25 Comm: khungtaskd Kdump: loaded Tainted: G        OE      5.10.0-32 #1"
+    log = (f"[   21.439226] {said}", "[   21.439408] " + "x" * 300)
+    out = io.StringIO()
+    printer = ReportPrinter(out, width=width)
+    report = msgspec.structs.replace(make(), log=log)
+    printer.show(report)
+    printer.finish(report)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    # What is folded stands under the message, not under the time; nothing is lost.
+    [at] = [i for i, line in enumerate(lines) if line.startswith("[   21.439226] CPU")]
+    if width < 100:
+        assert lines[at + 1].startswith(" " * min(15, width // 3))
+    assert out.getvalue().count("x") >= 300
+    assert "".join(out.getvalue().split()).count("".join(said.split())) == 1
+
+
+def test_a_pipe_gets_lines_whole() -> None:
+    line = "[   21.439226] " + "word " * 60 + "end"
+    text = _text(msgspec.structs.replace(bare(), log=(line,)))
+    assert line in text

@@ -21,6 +21,8 @@ from kautopsy.report.escape import clip, one_line
 from kautopsy.report.timeline import Moment, Weight, timeline
 
 _LABEL_WIDTH = 13
+_HANG = _LABEL_WIDTH + 2
+"""What a folded line of the header is indented by, and of the log, where the time is as wide."""
 _PROSE_WIDTH = 96
 _NARROW = 100
 """Below this width backtraces have no addresses: the function's name and the line say more."""
@@ -54,7 +56,9 @@ class ReportPrinter:
         self._console = Console(
             file=file, highlight=False, soft_wrap=True, emoji=False, markup=False, width=width
         )
-        wide = width or (self._console.width if self._console.is_terminal else _NARROW)
+        # Only a terminal has an edge; who reads a pipe wants lines whole.
+        self._edge = width or (self._console.width if self._console.is_terminal else None)
+        wide = self._edge or _NARROW
         self._width = min(wide, _PROSE_WIDTH)
         self._addresses = wide >= _NARROW
         self._log_lines = log_lines
@@ -65,7 +69,7 @@ class ReportPrinter:
     def show(self, report: Report) -> None:
         """Print what is already final in a report that is still growing."""
         if not self._header_shown and report.system is not None:
-            self._print(_header(report))
+            self._print(_header(report), hang=_HANG)
             self._header_shown = True
             self._crash_in_header = report.crash is not None
         # Where the dump lost its log, one from beside it may yet tell more of the crash.
@@ -77,12 +81,12 @@ class ReportPrinter:
             return
         self._crash_shown = True
         if not self._header_shown:
-            self._print(_header(report))
+            self._print(_header(report), hang=_HANG)
             self._header_shown = True
         elif not self._crash_in_header:
-            self._print(_rows(words.facts_of_crash(report)))
+            self._print(_rows(words.facts_of_crash(report)), hang=_HANG)
         self._print(_crash(report, addresses=self._addresses))
-        self._print(_log(report, self._log_lines))
+        self._print(_log(report, self._log_lines), hang=_HANG)
 
     def finish(self, report: Report) -> None:
         """Print the rest of a complete report."""
@@ -95,9 +99,32 @@ class ReportPrinter:
         self._print(_lacks(report, self._width))
         self._print(_verdict(report, self._width))
 
-    def _print(self, lines: Iterator[Text]) -> None:
+    def _print(self, lines: Iterator[Text], *, hang: int = 0) -> None:
+        """Print, and fold at the terminal's edge.
+
+        :param hang: by how many columns what is folded is indented; 0: as the line is, and a little
+        """
         for line in lines:
-            self._console.print(line)
+            for part in self._folded(line, hang):
+                self._console.print(part)
+
+    def _folded(self, line: Text, hang: int) -> Iterator[Text]:
+        if self._edge is None or line.cell_len <= self._edge:
+            yield line
+            return
+        hang = min(hang or _indent(line) + 4, self._edge // 3)
+        first = line.wrap(self._console, self._edge)[0]
+        rest = line[len(first.plain) :]
+        parts = rest[_indent(rest) :].wrap(self._console, self._edge - hang)
+        for part in parts:
+            part.pad_left(hang)
+        for part in (first, *parts):
+            part.rstrip()
+            yield part
+
+
+def _indent(line: Text) -> int:
+    return len(line.plain) - len(line.plain.lstrip(" "))
 
 
 def _header(report: Report) -> Iterator[Text]:
@@ -297,9 +324,9 @@ def _verdict(report: Report, width: int) -> Iterator[Text]:
         yield Text("(none: the analysis did not get that far)", style="yellow")
         return
     line = Text(verdict.kind.value, style="bold reverse")
-    line.append(f" {_text(verdict.title)}", style="bold not reverse")
     line.append(f"  (confidence {verdict.confidence:.0%})", style="not bold not reverse")
     yield line
+    yield Text(_text(verdict.title), style="bold")
     if verdict.culprit is not None:
         yield Text(f"culprit: {_text(words.culprit(verdict.culprit))}")
     crash = report.crash
