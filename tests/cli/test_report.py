@@ -4,14 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kautopsy.cli.main import main
-from kautopsy.model.base import from_json
+from kautopsy.model.base import Unreadable, from_json
+from kautopsy.model.crash import Crash, Kind
+from kautopsy.model.dump import DumpFile, DumpFormat
 from kautopsy.model.errors import ExitCode
-from kautopsy.model.report import Report
+from kautopsy.model.finding import Verdict
+from kautopsy.model.report import Report, Symbols, SymbolSource, System
+from kautopsy.triage.target import Target
 
 OOPS = """\
 [  431.100001] BUG: kernel NULL pointer dereference, address: 0000000000000010
@@ -38,6 +44,38 @@ def test_text_ends_with_the_verdict(log: Path, capsys: pytest.CaptureFixture[str
     assert err == ""
     assert "ledger_audit" in out.split("VERDICT")[1]
     assert "\x1b" not in out
+
+
+def test_the_header_is_printed_while_the_analysis_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+    lost = Unreadable("not in the dump")
+
+    def analyse(path: Path, **_: object) -> Iterator[Report]:
+        report = Report(
+            dump=DumpFile(path=str(path), format=DumpFormat.ELF, complete=True),
+            symbols=Symbols(source=SymbolSource.BTF),
+            system=msgspec.convert(dict.fromkeys(System.__struct_fields__, lost), System),
+            crash=None,
+        )
+        yield report
+        seen.append(capsys.readouterr().out)
+        report = msgspec.structs.replace(report, crash=Crash(kind=Kind.PANIC, title="died"))
+        yield report
+        seen.append(capsys.readouterr().out)
+        yield msgspec.structs.replace(
+            report, verdict=Verdict(kind=Kind.PANIC, title="died", confidence=0.9, key="panic")
+        )
+
+    dump = tmp_path / "vmcore"
+    monkeypatch.setattr("kautopsy.triage.target.find_target", lambda _: Target(dump))
+    monkeypatch.setattr("kautopsy.triage.isolation.analyse", analyse)
+    assert main(["report", str(dump)]) == ExitCode.OK
+    header, crash = seen
+    assert f"DUMPFILE: {dump}" in header and "BACKTRACE" not in header
+    assert "BACKTRACE" in crash and "VERDICT" not in crash
+    assert "VERDICT" in capsys.readouterr().out
 
 
 def test_json_of_a_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,7 +167,8 @@ def _reports(
     if on_early_end is not None:
         on_early_end(ended)
     if last is None:
-        raise UnreadableError(ended.words, thing=str(path), slug="analysis-died")
+        hint = "raise --time-limit" if ended.end is End.TIMEOUT else ""
+        raise UnreadableError(ended.words, thing=str(path), hint=hint, slug="analysis-died")
     yield _with_note(last, f"the analysis ended early: {ended.words}")
 
 
