@@ -309,11 +309,8 @@ def main() -> int:
             for n in range(arguments.seed, arguments.seed + arguments.count)
         ]
         for future in futures:
-            result = future.result()
-            results.append(result)
-            if result.outcome in BAD:
-                words = dataclasses.astuple(result)
-                print(*words, file=sys.stderr, flush=True)
+            results.append(future.result())
+            print(*dataclasses.astuple(results[-1]), file=sys.stderr, flush=True)
     show(results)
     return 1 if any(result.outcome in BAD for result in results) else 0
 
