@@ -9,6 +9,7 @@ file with one entry of ``.debug_frame`` that says so is given to libdrgn as debu
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import tempfile
 from dataclasses import dataclass
@@ -33,6 +34,15 @@ _NOPS = (
     b"\x0f\x1f\x44\x00\x00",
     b"\x66\x66\x66\x66\x90",
 )  # P6's and, until 5.12, K8's, in place of fentry
+# `atomic_t panic_cpu` since 4.5 (1717f2096b54), `note_buf_t __percpu *crash_notes`; the last is not
+# there on kernels for one CPU.
+_NOTES = ("panic_cpu", "crash_notes", "__per_cpu_offset")
+_MOST_CPUS = 8192
+# struct elf_note (name of 5 bytes, NT_PRSTATUS), "CORE", struct elf_prstatus, whose pr_reg is a
+# struct user_regs_struct: ip is its 17th word, sp its 20th.
+_PRSTATUS_SIZE = 12 + 8 + 336
+_PRSTATUS = struct.pack("<III", 5, 336, 1) + b"CORE\0"
+_RIP_AT, _RSP_AT = 20 + 112 + 16 * 8, 20 + 112 + 19 * 8
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,9 @@ def find_rule(program: Program, symbols: KernelSymbols) -> FrameRule | None:
     start = symbols.symbol(places[0]).address
     size = symbols.size(places[0])
     try:
-        frame = program.crashed_thread().stack_trace()[0]
-        if not start <= frame.pc < start + size:
+        pc, rsp = _stopped_at(program, symbols)
+        if not start <= pc < start + size:
             return None
-        rsp = frame.register("rsp")
         frame_size, saved = _prologue(program.read(start, min(size, 64)))
         for cfa in range(8, _STACK, 8):  # word by word: the stack may end before
             if _follows_call(program, program.read_u64(rsp + cfa - 8), start):
@@ -72,6 +81,32 @@ def find_rule(program: Program, symbols: KernelSymbols) -> FrameRule | None:
     except (drgn.FaultError, LookupError, ValueError, IndexError):
         pass
     return None
+
+
+def _stopped_at(program: Program, symbols: KernelSymbols) -> tuple[int, int]:
+    """Instruction and stack pointer of the CPU that took the machine down.
+
+    libdrgn gives them with a whole backtrace only, for which it reads all of ORC: a third of what
+    it takes to open a small dump. So they are read from where the dump's notes have them from:
+    crash_save_cpu() writes an ELF note NT_PRSTATUS for each CPU.
+
+    :raises LookupError: the dump was not made by a kernel that crashed
+    :raises drgn.FaultError: or lacks them
+    """
+    panic_cpu, crash_notes, offsets = (symbols.address(name) or 0 for name in _NOTES)
+    with contextlib.suppress(drgn.FaultError):  # an absent symbol's 0 is no address
+        cpu = program.read_u32(panic_cpu)
+        if cpu < _MOST_CPUS:
+            note = program.read_u64(crash_notes) + program.read_u64(offsets + 8 * cpu)
+            data = program.read(note & (1 << 64) - 1, _PRSTATUS_SIZE)
+            if data.startswith(_PRSTATUS):
+                return _word(data, _RIP_AT), _word(data, _RSP_AT)
+    frame = program.crashed_thread().stack_trace()[0]
+    return frame.pc, frame.register("rsp")
+
+
+def _word(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8], "little")
 
 
 def _follows_call(program: Program, address: int, target: int) -> bool:
