@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from drgn import Program, Type, TypeMember, alignof, sizeof
 
@@ -38,7 +38,7 @@ class Declaration:
 @cache
 def table() -> dict[str, Declaration]:
     """All declarations by name."""
-    text = (resources.files("kautopsy.symbols") / "data/globals.tsv").read_text("utf-8")
+    text = (Path(__file__).parent / "data/globals.tsv").read_text("utf-8")
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
     releases = [version(release) for release in rows[0][1:]]
     found = {}
