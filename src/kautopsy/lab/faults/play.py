@@ -86,7 +86,7 @@ def play(
         kernel=kernel,
         memory_mib=640,
         append=scene.cmdline,
-        modules=(),
+        modules=scene.modules,
         files={_PATH.removeprefix("/"): module},
         sink_mib=2048,
     )

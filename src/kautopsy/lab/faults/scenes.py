@@ -53,6 +53,7 @@ class Scene(Noun, frozen=True, kw_only=True, forbid_unknown_fields=True):
     :param mentions: words that the findings must contain
     :param trigger: who stops the machine, if not asked for otherwise
     :param kernels: series where it applies
+    :param modules: of the kernel's own, loaded before
     :param play: shell commands, run in the background; None writes the scene's name to the module
     :param monitor: a command for QEMU's monitor, after ``play``
     :param wait: seconds until the machine has stopped, or until the operator stops it
@@ -70,6 +71,7 @@ class Scene(Noun, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kernels: tuple[str, ...] = tuple(SERIES)
     sysctl: dict[str, int] = msgspec.field(default_factory=dict)
     cmdline: str = ""
+    modules: tuple[str, ...] = ()
     play: tuple[str, ...] | None = None
     monitor: str = ""
     wait: Annotated[int, Meta(ge=1, le=120)] = 10

@@ -56,6 +56,8 @@ _TIMED = frozenset(
 # Timed sleeps that begin again until what they wait for has come: a free element (mm/mempool.c,
 # 5 s each). How long it has been so is not known; that it is so now is.
 _RENEWED = frozenset({"mempool_alloc", "mempool_alloc_noprof", "mempool_alloc_bulk_noprof"})
+_NEAR = 96
+"""Words of a stack in which its innermost functions return."""
 # sb_start_write() and its kind take a per-CPU rwsem that freeze_super() holds (fs/super.c).
 _FREEZING = frozenset({"percpu_rwsem_wait", "__percpu_down_read", "__sb_start_write"})
 _REPORTED = re.compile(
@@ -140,8 +142,11 @@ def is_timed(scene: Scene, sleeper: Sleeper) -> bool:
 
 def _is_renewed(scene: Scene, sleeper: Sleeper) -> bool:
     """Whether the sleep is one of a row whose beginning is not known."""
-    names = (plain(frame.function or "") for frame in scene.frames(sleeper.address)[:6])
-    return any(name in _RENEWED for name in names)
+    names = scene.locks.stacks.names
+    if not any(plain(names(word) or "") in _RENEWED for word in sleeper.words[:_NEAR]):
+        return False  # which spares unwinding thousands of stacks
+    frames = scene.frames(sleeper.address)[:6]
+    return any(plain(frame.function or "") in _RENEWED for frame in frames)
 
 
 def grown(age: int) -> float:
