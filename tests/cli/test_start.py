@@ -12,19 +12,24 @@ import pytest
 
 from kautopsy.lab.specimen import Specimen
 
-# Says in a file what each process imports, and which processes are made.
+# Says in a file what each process loads, and which processes are made.
 _WATCHED = """
     import json, os, sys
     me, log = os.getpid(), sys.argv.pop(1)
+    loaded = set()
     processes = {"os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system",
                  "subprocess.Popen"}
     def watch(event, arguments):
-        if event == "import" or event in processes:
+        new = sys.modules.keys() - loaded
+        loaded.update(new)
+        what = [["module", name] for name in new]
+        if event in processes:
+            what.append(["process", event])
+        if what:
             who = "parent" if os.getpid() == me else "child"
-            what = arguments[0] if event == "import" else event
             # A file for a moment: the child closes what is open.
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            os.write(file, (json.dumps([who, event == "import", what]) + "\\n").encode())
+            os.write(file, "".join(json.dumps([who, *one]) + "\\n" for one in what).encode())
             os.close(file)
     sys.addaudithook(watch)
     from kautopsy.cli.main import main
@@ -41,7 +46,7 @@ _NEVER = {
 
 @dataclass(frozen=True)
 class Start:
-    """What one start of the program did: modules imported, processes made."""
+    """What one start of the program did: modules loaded, processes made."""
 
     code: int
     parent: frozenset[str]
@@ -61,8 +66,8 @@ def start(tmp_path: Path, *arguments: str, stdin: str = "") -> Start:
     )
     modules: dict[str, set[str]] = {"parent": set(), "child": set()}
     processes = []
-    for who, imported, what in map(json.loads, log.read_text().splitlines()):
-        if imported:
+    for who, kind, what in map(json.loads, log.read_text().splitlines()):
+        if kind == "module":
             modules[who].add(what)
         else:
             processes.append((who, what))
@@ -120,5 +125,18 @@ def test_a_whole_report_loads_no_more(
     assert done.code == 0
     check_report(done)
     assert bool(within(done.parent, {"rich"})) == (not form)  # only who prints on a terminal
-    # A machine that died of sysrq-c: no detector but those that look at every machine.
-    assert "kautopsy.triage.detectors.hung_task" not in done.child
+
+
+@pytest.mark.guest
+def test_a_shell_loads_the_commands_that_are_given(
+    tmp_path: Path, lab_vmcore: Callable[[str], Specimen]
+) -> None:
+    dump = str(lab_vmcore("6.1").vmcore)
+    done = start(tmp_path, "shell", dump, "--debuginfo", "never", "-c", "sys", "-c", "set")
+    assert done.code == 0
+    assert done.processes == (("parent", "os.fork"),)
+    assert not within(done.parent, {*_NEVER, "drgn", "_drgn", "kautopsy.kernel", "subprocess"})
+    triage = {"kautopsy.triage", "kautopsy.oops", "kautopsy.fingerprint", "ahocorasick_rs"}
+    assert not within(done.child, {*_NEVER, *triage, "rich", "argparse"})
+    commands = within(done.child, {"kautopsy.shell.commands"}) - {"kautopsy.shell.commands"}
+    assert commands == {"kautopsy.shell.commands.sys", "kautopsy.shell.commands.set"}

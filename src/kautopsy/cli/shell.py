@@ -8,6 +8,7 @@ DUMP may be ``local``: the running kernel, where it allows that (root, /proc/kco
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +89,11 @@ def _within_memory(arguments: argparse.Namespace) -> int:
 
 def _work(arguments: argparse.Namespace) -> int:
     """In the child, which may die of what it reads."""
+    # What is made until there is a prompt stays: looking for garbage in it only takes time.
+    gc.disable()
     session = _open(arguments)
+    gc.freeze()
+    gc.enable()
     if arguments.script is not None:
         from kautopsy.shell.python import run_script
 

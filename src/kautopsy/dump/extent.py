@@ -81,7 +81,9 @@ class Descriptors:
                 view = memoryview(raw)
                 sizes, offsets = view.cast("I")[2::6].tolist(), view.cast("q")[::3].tolist()
                 fine = min(sizes) > 0 and max(sizes) <= self.block and self.end <= min(offsets)
-                if fine and max(offsets) + self.block <= reader.size:
+                last = reader.size - self.block  # what begins later may be of a page's end
+                ends = (offset + size for offset, size in zip(offsets, sizes, strict=True))
+                if fine and (max(offsets) <= last or max(ends) <= reader.size):
                     continue
             if any(self.is_stray(*one, reader.size) for one in self.read(reader, index, some)):
                 return True
@@ -120,7 +122,8 @@ def extent(
         )
         return Extent(problem, cut=True, empty=True), None
     some = min(pages, _MOST)
-    stray = table.look(reader, 0, some) or table.look(reader, pages - some, some)
+    at_the_end = min(pages - some, _MOST)
+    stray = table.look(reader, 0, some) or table.look(reader, pages - at_the_end, at_the_end)
     if all(offset != table.end for offset, _ in table.read(reader, 0, min(pages, 4096))):
         problem = (
             f"its page bitmap and its page descriptors disagree: {pages} pages are announced, but "
