@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,34 @@ def test_what_it_allows_is_looked_at_and_not_trusted(tmp_path: Path) -> None:
         assert (caught.value.slug, nmis) == ("bmc-cannot", []) and "501" in caught.value.what
     with _service(tmp_path, state="Off") as (_three, bmc, nmis):
         assert RedfishWay(bmc).can().possible is False
+
+
+@pytest.mark.parametrize(
+    ("fault", "slug", "status", "words"),
+    [
+        (RedfishFault.INVALID, "bmc-cannot", 5, "HTTP 400: The parameter ResetType"),
+        (RedfishFault.EXPIRED, "bmc-password", 4, "does not know this user"),
+        (RedfishFault.BUSY, "bmc-busy", 4, "HTTP 503"),
+    ],
+)
+def test_every_refusal_is_one_clear_line(
+    fault: RedfishFault, slug: str, status: int, words: str, tmp_path: Path
+) -> None:
+    with _service(tmp_path, fault=fault) as (service, bmc, nmis):
+        assert RedfishWay(bmc).can().possible
+        with pytest.raises(KautopsyError) as caught:
+            RedfishWay(bmc).fire()
+        error = caught.value
+        assert (error.slug, error.exit_code) == (slug, status)
+        assert words in error.what and error.hint and "\n" not in str(error)
+        assert service.nmis <= 1 and nmis == []
+
+
+def test_a_task_that_takes_its_time_is_asked_for_once(tmp_path: Path) -> None:
+    with _service(tmp_path, fault=RedfishFault.TASK) as (service, bmc, nmis):
+        assert "202" in RedfishWay(bmc).fire()
+        time.sleep(2)
+        assert (service.nmis, nmis) == (1, [1])
 
 
 def test_an_answer_that_does_not_come_is_no_second_nmi(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from kautopsy.arming import sysctl
 from kautopsy.arming.answers import ask
@@ -41,7 +42,7 @@ def plan(host: Host, facts: HostFacts, policy: Policy) -> Work:
     """The steps in order, what was decided, and what is left to the operator."""
     _refuse_the_impossible(facts)
     family = family_of(facts.os)
-    if facts.os is None or (family is UNKNOWN and facts.boot is None):
+    if facts.os is None or (family is UNKNOWN and facts.boot is None and not facts.templates):
         return _by_hand(facts, policy)
     files = Files(host)
     values, notes = _crashkernel(facts, policy)
@@ -218,7 +219,7 @@ def _service(facts: HostFacts, family: Family, policy: Policy, files: Files) -> 
         else:
             edited += files.edit(edit.what, edit.path, edit.edit, comes=edit.comes or "")
     work.before += edited
-    enabled = _enable(facts, family, missing=missing)
+    enabled = _enable(facts, family, files, missing=missing)
     work.after += enabled
     # What is loaded already was loaded with the old configuration.
     if edited and facts.live and facts.kexec.size and policy.now and not missing:
@@ -238,11 +239,11 @@ def _installed(family: Family) -> Callable[[Host], str]:
     return verify
 
 
-def _enable(facts: HostFacts, family: Family, *, missing: bool) -> list[Deed]:
+def _enable(facts: HostFacts, family: Family, files: Files, *, missing: bool) -> list[Deed]:
     service = facts.service
     assert service is not None
     if not facts.live:
-        return _enable_in_a_tree(facts, family)
+        return _enable_in_a_tree(facts, family, files)
     unit = f"{service.unit}.service"
     deeds: list[Deed] = []
     if service.masked:
@@ -288,7 +289,7 @@ def _enabled(unit: str) -> Callable[[Host], str]:
     return verify
 
 
-def _enable_in_a_tree(facts: HostFacts, family: Family) -> list[Deed]:
+def _enable_in_a_tree(facts: HostFacts, family: Family, files: Files) -> list[Deed]:
     """systemctl's links, or chkconfig's, made by hand."""
     service = facts.service
     assert service is not None
@@ -299,7 +300,16 @@ def _enable_in_a_tree(facts: HostFacts, family: Family) -> list[Deed]:
         deeds.append(LinkDeed(f"unmask {unit}", path, "/dev/null", None))
     if service.enabled or not service.installed:
         return deeds
-    return deeds + family.enable_links(facts)
+
+    def there(link: LinkDeed) -> LinkDeed:
+        """A merged /usr has one folder under both names; others have one of the two."""
+        target = link.target or ""
+        if not target.startswith(_UNITS) or files.bytes(target) is not None:
+            return link
+        places = [f"{folder}/{unit}" for folder in _UNITS]
+        return replace(link, target=next((p for p in places if files.bytes(p) is not None), target))
+
+    return [*deeds, *map(there, family.enable_links(facts))]
 
 
 def _sysctls(

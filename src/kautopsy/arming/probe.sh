@@ -337,7 +337,8 @@ probe() {
         each link "$root"/etc/systemd/system/*.wants/"$unit.service"
     done
     stat_of /usr/lib/systemd/system/kdump.service /lib/systemd/system/kdump.service \
-        /lib/systemd/system/kdump-tools.service /usr/lib/systemd/system/kdump-early.service \
+        /lib/systemd/system/kdump-tools.service /usr/lib/systemd/system/kdump-tools.service \
+        /usr/lib/systemd/system/kdump-early.service \
         /etc/init.d/kdump /etc/rc.d/init.d/kdump /etc/init.d/kdump-tools /etc/cluster/cluster.conf \
         /etc/corosync/corosync.conf /etc/sysconfig/sbd \
         /sys/kernel/config/crash_dm_crypt_keys /usr/lib/debug/boot/vmlinux-"$kernel" \

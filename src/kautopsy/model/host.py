@@ -42,13 +42,15 @@ class BootEntry(Noun, frozen=True, kw_only=True):
     """The kernel that starts next.
 
     :param source: the file that its arguments come from
-    :param arguments: the kernel's command line, variables expanded
+    :param arguments: the kernel's command line, variables expanded; with a hypervisor, its own
+    :param hypervisor: what starts before the kernel and reserves the memory: ``xen``, or nothing
     """
 
     loader: Loader
     source: str
     title: str
     arguments: tuple[str, ...]
+    hypervisor: str = ""
 
 
 class BootTemplate(Noun, frozen=True, kw_only=True):

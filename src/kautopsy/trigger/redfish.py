@@ -191,7 +191,7 @@ class RedfishWay:
 
     def _http(self, error: Any) -> KautopsyError:
         status = getattr(error, "status_code", 0)
-        words = " ".join(str(getattr(error, "detail", "") or error).split())[:300]
+        words = " ".join(_said(error).split())[:300]
         if status in (400, 404, 405, 409, 501):
             return RefusedError(
                 f"it does not do it: HTTP {status}: {words}",
@@ -199,7 +199,12 @@ class RedfishWay:
                 hint="try --via ipmi: what Redfish advertises is not always there",
                 slug="bmc-cannot",
             )
-        return UnreachableError(f"HTTP {status}: {words}", thing=self._where, slug="bmc")
+        return UnreachableError(
+            f"HTTP {status}: {words}",
+            thing=self._where,
+            hint="its firmware may be busy, or may need a restart; try again, or --via ipmi",
+            slug="bmc-busy",
+        )
 
     def _unreachable(self, error: Exception) -> KautopsyError:
         words = " ".join(str(error).split())
@@ -210,7 +215,20 @@ class RedfishWay:
                 hint="name its certificate, or its authority's: bmc.ca in the inventory",
                 slug="bmc-certificate",
             )
-        return UnreachableError(words[-300:], thing=self._where, slug="bmc-silent")
+        return UnreachableError(
+            words[-300:],
+            thing=self._where,
+            hint="is its address right? its network may be behind a jump host: bmc.jump",
+            slug="bmc-silent",
+        )
+
+
+def _said(error: Any) -> str:
+    """The BMC's own words: of its extended information rather than "see ExtendedInfo"."""
+    more = getattr(error, "extended_info", None)
+    entries = more if isinstance(more, list) else [more]
+    messages = [str(e["Message"]) for e in entries if isinstance(e, dict) and e.get("Message")]
+    return " ".join(messages) or str(getattr(error, "detail", "") or error)
 
 
 def _for_name(name: str) -> Any:

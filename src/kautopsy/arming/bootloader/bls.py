@@ -51,13 +51,19 @@ def parse(path: str, text: str) -> BlsEntry | None:
 def with_values(text: str, name: str, values: Sequence[str]) -> str:
     """An entry's text with ``name=value`` among its options, as :func:`words.with_values`.
 
-    Of several ``options`` lines the last one takes it. An entry whose options are variables
-    (``$kernelopts``) is left alone: they are set elsewhere.
+    Of several ``options`` lines the last one takes it; where there is none, one is added. Of an
+    entry whose options are variables (``$kernelopts``) its own words are taken out: they are set
+    elsewhere.
     """
     lines = text.split("\n")
     places = [i for i, line in enumerate(lines) if _OPTIONS.match(line)]
-    if not places or "$kernelopts" in text:
-        return text
+    if any("$kernelopts" in lines[i] for i in places):
+        values = ()
+    if not places:
+        if not values or parse("", text) is None:
+            return text
+        gap = "" if text.endswith("\n") else "\n"
+        return f"{text}{gap}options {' '.join(f'{name}={value}' for value in values)}\n"
     every = " ".join(_OPTIONS.sub("", lines[i]) for i in places)
     if values_of(words_of(every), name) == list(values):
         return text

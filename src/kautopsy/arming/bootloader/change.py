@@ -7,21 +7,21 @@ between leaves a machine that boots.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kautopsy.arming.answers import ask
 from kautopsy.arming.bootloader import bls, default_grub, grub2, grub_legacy, kernel_cmdline, zipl
 from kautopsy.arming.bootloader.grubenv import variables, with_variable
 from kautopsy.arming.bootloader.next_entry import next_entry
-from kautopsy.arming.bootloader.words import values_of, with_values
+from kautopsy.arming.bootloader.words import has_word, values_of, with_values
 from kautopsy.arming.deeds import CommandDeed, Deed
 from kautopsy.arming.files import Files
 from kautopsy.host.host import Host
 from kautopsy.model.host import HostFacts, Loader
 
 NAME = "crashkernel"
-_GRUB = "/etc/default/grub"
+_GRUB = default_grub.PATH
 _CMDLINE = "/etc/kernel/cmdline"
 _ZIPL = "/etc/zipl.conf"
 _ENTRIES = (
@@ -72,6 +72,8 @@ def change(facts: HostFacts, files: Files, values: Sequence[str], defaults: Defa
     if facts.ostree and "rpm-ostree" in facts.tools:
         asked = values_of(facts.boot.arguments if facts.boot else (), NAME)
         return Changes([] if asked == list(values) else [_rpm_ostree(facts, values)])
+    if facts.boot is not None and facts.boot.hypervisor:
+        return Changes(manual=[_xens(facts, values)])
     if loader is Loader.GRUB_LEGACY:
         return _legacy(facts, files, values)
     if loader is Loader.GRUB2:
@@ -82,8 +84,30 @@ def change(facts: HostFacts, files: Files, values: Sequence[str], defaults: Defa
         return _edited_entries(files, values)
     if loader is Loader.ZIPL:
         return _zipl(facts, files, values)
+    if facts.templates and facts.templates[0].source == _CMDLINE:
+        return Changes(
+            [*_cmdline(files, values)],
+            [
+                f"build the kernel images of which {_CMDLINE} is a part anew: mkinitcpio -P, or"
+                " kernel-install add-all"
+            ],
+        )
     return Changes(
         manual=[f"add {' '.join(words)} to the kernel's command line in your boot loader"]
+    )
+
+
+def _xens(facts: HostFacts, values: Sequence[str]) -> str:
+    """Xen reserves the memory itself, and knows ranges but neither ``high`` nor ``low``."""
+    assert facts.boot is not None
+    size = next((v for v in values if "," not in v or "-" in v), values[0].partition(",")[0])
+    if facts.boot.loader is Loader.GRUB_LEGACY:
+        return f"the next boot starts Xen: add {NAME}={size} to its line in {facts.boot.source}"
+    tool = next(iter(_mkconfig(facts, facts.boot.source)), "grub2-mkconfig")
+    where = "" if tool == "update-grub" else f" -o {facts.boot.source}"
+    return (
+        f"the next boot starts Xen, which reserves the memory: add {NAME}={size} to"
+        f" GRUB_CMDLINE_XEN_DEFAULT in {_GRUB}, then {tool}{where}"
     )
 
 
@@ -106,22 +130,56 @@ def _template_files(files: Files) -> list[str]:
     return [path for path in paths if files.bytes(path) is not None]
 
 
-def _place(files: Files, paths: Sequence[str], defaults: Defaults) -> tuple[str, str]:
-    """The file and the variable that shall have it: where it stands last, or in the default."""
-    if defaults.comes is not None and defaults.path not in paths:
-        return defaults.path, defaults.variable
-    having = [
+def _place(files: Files, values: Sequence[str], defaults: Defaults) -> tuple[str, str]:
+    """The file and the variable that shall have it: where it stands last, or in the default.
+
+    A later assignment may throw away what stands there (cloud images set
+    GRUB_CMDLINE_LINUX_DEFAULT anew in grub.d); then at the end, added to whatever came before: the
+    variable is "".
+    """
+    texts = {path: files.text(path) or "" for path in _template_files(files)}
+    fallback = (defaults.path, defaults.variable)
+    places = [
         (path, variable)
-        for path in paths
-        for variable in default_grub.holders(files.text(path) or "", NAME)
+        for path in reversed(default_grub.in_order(tuple(texts)))
+        for variable in reversed(default_grub.holders(texts[path], NAME))
     ]
-    return having[-1] if having else (defaults.path, defaults.variable)
+    if defaults.comes is not None and defaults.path not in texts:
+        texts[defaults.path] = defaults.comes
+        places = [fallback]
+    last = default_grub.in_order(tuple(texts))[-1] if texts else defaults.path
+    if last.startswith(default_grub.FOLDER) and last != defaults.path:
+        last = f"{default_grub.FOLDER}/zz-kautopsy.cfg"
+    end = (last, "")
+    wanted = [f"{NAME}={value}" for value in values]
+    others = [word for word in default_grub.arguments(texts) if not has_word((word,), NAME)]
+    for path, variable in (*places, fallback):
+        words = default_grub.arguments(_edited(texts, path, variable, values))
+        # Every other word stays, and ours counts, once.
+        if sorted(words) == sorted((*others, *wanted)):
+            return path, variable
+    return end
+
+
+def _edited(
+    texts: Mapping[str, str], path: str, variable: str, values: Sequence[str]
+) -> dict[str, str]:
+    """All template files with the values in one of them, and nowhere else."""
+    after = {other: default_grub.without(text, NAME) for other, text in texts.items()}
+    after[path] = _written(path, texts.get(path, ""), variable, values)
+    return after
+
+
+def _written(path: str, text: str, variable: str, values: Sequence[str]) -> str:
+    if not variable:
+        return default_grub.at_the_end(text, NAME, values)
+    return default_grub.with_values(text, variable, NAME, values, goes_on=path != _GRUB)
 
 
 def _templates(files: Files, values: Sequence[str], defaults: Defaults) -> list[Deed]:
     """/etc/default/grub and its folder, where it shall stand once."""
     paths = _template_files(files)
-    path, variable = _place(files, paths, defaults)
+    path, variable = _place(files, values, defaults)
     deeds: list[Deed] = []
     for other in paths:
         if other != path:
@@ -133,10 +191,8 @@ def _templates(files: Files, values: Sequence[str], defaults: Defaults) -> list[
     deeds += files.edit(
         f"ask for memory in {path}, for this kernel and those to come",
         path,
-        lambda text: default_grub.with_values(
-            text or "", variable, NAME, values, goes_on=path != _GRUB
-        ),
-        comes=defaults.comes if path == defaults.path else None,
+        lambda text: _written(path, text or "", variable, values),
+        comes=(defaults.comes or "") if path == defaults.path else "",
     )
     return deeds
 
@@ -159,8 +215,8 @@ def _generated(
         )
         return Changes(deeds)
     # grub.d/10_linux does not use GRUB_CMDLINE_LINUX_DEFAULT for recovery entries.
-    _, variable = _place(files, _template_files(files), defaults)
-    recovery = variable == "GRUB_CMDLINE_LINUX"
+    _, variable = _place(files, values, defaults)
+    recovery = variable != "GRUB_CMDLINE_LINUX_DEFAULT"
     # Which of them the firmware takes is not known of a tree.
     for path in dict.fromkeys((config, *files.expand(*_CONFIGS))):
         deeds += files.edit(

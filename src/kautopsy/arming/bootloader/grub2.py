@@ -15,6 +15,7 @@ from kautopsy.arming.bootloader.words import with_values as edited
 from kautopsy.arming.bootloader.words import words_of
 from kautopsy.model.host import BootEntry, Loader
 
+_XEN = re.compile(r"^\s*(?:multiboot2?|xen_hypervisor)\s+\S*xen\S*\s*(.*)$")
 _LINUX = re.compile(r"^\s*(?:linux|linux16|linuxefi)\s+(\S+)\s*(.*)$")
 _LINUX_LINE = re.compile(r"^(\s*(?:linux|linux16|linuxefi)\s+(\S+)\s*)(.*)$", re.DOTALL)
 # memtest86+ is started as a kernel too.
@@ -33,6 +34,7 @@ class _Menu:
     title: str
     id: str
     arguments: tuple[str, ...] | None = None
+    hypervisor: str = ""
     children: list[_Menu] = field(default_factory=list)
 
 
@@ -56,7 +58,13 @@ def next_entry(path: str, text: str, environment: Mapping[str, str]) -> BootEntr
         entry = next((e for e in _menus(text) if e.arguments is not None), None)
     if entry is None or entry.arguments is None:
         return None
-    return BootEntry(loader=Loader.GRUB2, source=path, title=entry.title, arguments=entry.arguments)
+    return BootEntry(
+        loader=Loader.GRUB2,
+        source=path,
+        title=entry.title,
+        arguments=entry.arguments,
+        hypervisor=entry.hypervisor,
+    )
 
 
 def chosen(text: str, environment: Mapping[str, str]) -> str:
@@ -109,10 +117,11 @@ def _menus(text: str) -> list[_Menu]:
             open_blocks.append(None)
         elif stripped == "}" and open_blocks:
             open_blocks.pop()
-        elif (linux := _LINUX.match(line)) and open_blocks:
+        elif (starts := _LINUX.match(line) or _XEN.match(line)) and open_blocks:
             block = next((b for b in reversed(open_blocks) if b is not None), None)
             if block is not None and block.arguments is None:
-                block.arguments = words_of(linux[2])
+                block.arguments = words_of(starts[starts.re.groups])
+                block.hypervisor = "xen" if starts.re is _XEN else ""
     return top
 
 

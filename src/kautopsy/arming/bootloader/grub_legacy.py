@@ -14,6 +14,7 @@ _LINE = re.compile(r"^\s*(\w+)(?:[ \t]*=[ \t]*|[ \t]+)(.*?)\s*$")
 _KERNEL = re.compile(
     r"^(\s*kernel(?:[ \t]*=[ \t]*|[ \t]+)(?:--\S+[ \t]+)*(\S+)[ \t]*)(.*)$", re.DOTALL
 )
+_XEN = re.compile(r"(?:^|/)xen[^/]*$")
 _OTHERS = re.compile(r"(?:^|/)(?:xen|memtest|mboot)[^/]*$")
 
 
@@ -39,8 +40,13 @@ def next_entry(path: str, text: str) -> BootEntry | None:
             # Options of GRUB's own (--type=...) come before the file's name.
             while words and words[0].startswith("--"):
                 words = words[1:]
+            xen = bool(words) and _XEN.search(words[0]) is not None
             entries[-1] = BootEntry(
-                loader=Loader.GRUB_LEGACY, source=path, title=title, arguments=words[1:]
+                loader=Loader.GRUB_LEGACY,
+                source=path,
+                title=title,
+                arguments=words[1:],
+                hypervisor="xen" if xen else "",
             )
     return entries[default] if default < len(entries) else None
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from kautopsy.arming import shellfile
+from kautopsy.arming.bootloader import default_grub
 from kautopsy.arming.bootloader.grubenv import variables
 from kautopsy.arming.bootloader.words import words_of
 from kautopsy.model.host import BootEntry, BootTemplate, Loader
-
-_ASSIGNMENT = re.compile(
-    r"^\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)=(?:\"([^\"]*)\"|'([^']*)'|(\S*))",
-    re.MULTILINE,
-)
-_REFERENCE = re.compile(r"\$\{?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)\}?")
 
 
 def templates(files: Mapping[str, str], entry: BootEntry | None) -> tuple[BootTemplate, ...]:
@@ -36,8 +31,20 @@ def templates(files: Mapping[str, str], entry: BootEntry | None) -> tuple[BootTe
                 arguments = words_of(files[path])
                 found.append(BootTemplate(source=path, arguments=arguments))
                 break
+        else:
+            # kernel-install and 20-grub.install take the running kernel's, /proc/cmdline: what
+            # the next boot will have. Arch's entries are written once, and name no version.
+            assert entry is not None
+            found.append(BootTemplate(source=entry.source, arguments=entry.arguments))
+    if entry is None and "/etc/kernel/cmdline" in files:
+        # Of unified kernel images it becomes a part.
+        path = "/etc/kernel/cmdline"
+        return (BootTemplate(source=path, arguments=words_of(files[path])),)
     if loader in (Loader.GRUB2, None) and "/etc/default/grub" in files:
-        found.append(_default_grub(files))
+        xen = entry is not None and entry.hypervisor == "xen"
+        found.append(
+            _default_grub(files, default_grub.XEN_VARIABLES if xen else default_grub.VARIABLES)
+        )
     return tuple(found)
 
 
@@ -51,17 +58,15 @@ def _kernelopts(files: Mapping[str, str]) -> BootTemplate | None:
     return None
 
 
-def _default_grub(files: Mapping[str, str]) -> BootTemplate:
+def _default_grub(files: Mapping[str, str], variables: tuple[str, ...]) -> BootTemplate:
     """As grub-mkconfig reads it: the file, then Debian's grub.d, each sourced by sh."""
-    parts = sorted(p for p in files if p.startswith("/etc/default/grub.d/"))
-    values = {"GRUB_CMDLINE_LINUX": "", "GRUB_CMDLINE_LINUX_DEFAULT": ""}
-    source = "/etc/default/grub"
-    for path in [source, *parts]:
-        for name, double, single, bare in _ASSIGNMENT.findall(files[path]):
-            raw = double or single or bare
-            value = _REFERENCE.sub(lambda match: values[match[1]], raw)
-            if "crashkernel=" in raw:
-                source = path
-            values[name] = value
-    arguments = words_of(" ".join(values.values()))
-    return BootTemplate(source=source, arguments=arguments)
+    texts = {
+        path: text
+        for path, text in files.items()
+        if path == default_grub.PATH or path.startswith(f"{default_grub.FOLDER}/")
+    }
+    source = default_grub.PATH
+    for path in default_grub.in_order(tuple(texts)):
+        if any("crashkernel=" in shellfile.raw_value(texts[path], v) for v in variables):
+            source = path
+    return BootTemplate(source=source, arguments=default_grub.arguments(texts, variables))

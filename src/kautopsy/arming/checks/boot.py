@@ -7,11 +7,17 @@ from kautopsy.arming.check import Answer, Priority, check, failed, passed, unkno
 from kautopsy.arming.distribution import family_of
 from kautopsy.arming.sizes import MIB, asked_for, mib
 from kautopsy.arming.sizing import sizing
-from kautopsy.model.host import HostFacts
+from kautopsy.model.host import HostFacts, Loader
 
 
 def _fix(facts: HostFacts) -> str:
     size = sizing(facts).recommended // MIB
+    if facts.boot is not None and facts.boot.hypervisor and facts.boot.loader is Loader.GRUB2:
+        # Xen reserves the memory; what Linux is told does not count.
+        config = facts.boot.source
+        make = "grub2-mkconfig" if "grub2" in config else "grub-mkconfig"
+        edit = f's/^GRUB_CMDLINE_XEN_DEFAULT="/&crashkernel={size}M /'
+        return f"sed -i '{edit}' /etc/default/grub && {make} -o {config} && reboot"
     return family_of(facts.os).set_crashkernel(facts, f"{size}M")
 
 

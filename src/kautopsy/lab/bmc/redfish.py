@@ -35,6 +35,19 @@ _HERE = "127.0.0.1"
 _ROOT = "/redfish/v1/"
 _SYSTEM = f"{_ROOT}Systems/1"
 _RESET = f"{_SYSTEM}/Actions/ComputerSystem.Reset"
+# DSP8011, the base registry.
+_MESSAGE = {
+    "error": {
+        "code": "Base.1.8.GeneralError",
+        "message": "See @Message.ExtendedInfo.",
+        "@Message.ExtendedInfo": [
+            {
+                "MessageId": "Base.1.8.ActionParameterNotSupported",
+                "Message": "The parameter ResetType for the action Reset is not supported.",
+            }
+        ],
+    }
+}
 
 
 class RedfishFault(StrEnum):
@@ -48,6 +61,14 @@ class RedfishFault(StrEnum):
     """It answers 204, and nothing happens."""
     SLOW = "slow"
     """It sends the NMI at once and hangs up without an answer."""
+    INVALID = "invalid"
+    """It says that it can, and answers 400 with a message of the registry."""
+    BUSY = "busy"
+    """It answers 503."""
+    EXPIRED = "expired"
+    """It answers 401 to what changes anything."""
+    TASK = "task"
+    """It answers 202 with a task's monitor, and sends the NMI a second later."""
     FORBIDDEN = "forbidden"
     """It does not let this user reset anything."""
 
@@ -159,9 +180,18 @@ class Redfish:
         fault = self.config.fault
         if fault is RedfishFault.FORBIDDEN:
             return HTTPStatus.FORBIDDEN
+        if fault is RedfishFault.EXPIRED:
+            return HTTPStatus.UNAUTHORIZED
         if kind != "Nmi":
             return HTTPStatus.BAD_REQUEST
         self.nmis += 1
+        if fault is RedfishFault.INVALID:
+            return HTTPStatus.BAD_REQUEST
+        if fault is RedfishFault.BUSY:
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        if fault is RedfishFault.TASK:
+            threading.Timer(1.0, self._on_nmi).start()
+            return HTTPStatus.ACCEPTED
         if fault is RedfishFault.UNIMPLEMENTED:
             return HTTPStatus.NOT_IMPLEMENTED
         if fault is not RedfishFault.DEAF:
@@ -200,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status is None:
             self.close_connection = True
             return
-        self._answer(status)
+        self._answer(status, _MESSAGE if status is HTTPStatus.BAD_REQUEST else None)
 
     def _allowed(self) -> bool:
         config = self.redfish.config
@@ -211,6 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = b"" if status is HTTPStatus.NO_CONTENT else json.dumps(document or {}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if status is HTTPStatus.ACCEPTED:
+            self.send_header("Location", f"{_ROOT}TaskService/Tasks/1/Monitor")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with contextlib.suppress(OSError):
