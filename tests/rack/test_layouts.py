@@ -279,7 +279,7 @@ def test_without_a_dump_pstore_is_the_witness(
 def test_where_else_dumps_go_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, "/etc/kdump.conf", "nfs nas.example:/export\npath /crash\n")
     assert main(["collect", f"tree:{root}", "--list"]) == 1
-    assert "go to /crash on nas.example:/export" in capsys.readouterr().out
+    assert "go to nas.example:/export/crash" in capsys.readouterr().out
     write(root, "/etc/kdump.conf", "ssh kdump@collector.example\npath /crash\n")
     assert main(["collect", f"tree:{root}", "--list"]) == 1
     assert "go to kdump@collector.example:/crash" in capsys.readouterr().out

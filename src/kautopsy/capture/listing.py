@@ -50,8 +50,30 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """A place for dumps on another machine.
+
+    :param kind: ``ssh`` or ``nfs``
+    :param server: ``user@server``, or ``server:/export``
+    :param path: there; of an export: below it
+    """
+
+    kind: str
+    server: str
+    port: int | None
+    path: str
+
+    def __str__(self) -> str:
+        export = self.server.rstrip("/") if self.kind == "nfs" else f"{self.server}:"
+        return f"{export}{self.path}".rstrip("/")
+
+
+@dataclass(frozen=True)
 class Listing:
-    """The whole answer; ``clock`` and ``boot_id`` are None for a directory."""
+    """The whole answer; ``clock`` and ``boot_id`` are None for a directory.
+
+    :param names: what the machine is called by itself and by others
+    """
 
     clock: int | None = None
     boot_id: str | None = None
@@ -59,17 +81,22 @@ class Listing:
     files: tuple[RemoteFile, ...] = ()
     texts: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
 
 
-def list_captures(host: Host, more: Sequence[str] = (), *, timeout: float = 120.0) -> Listing:
+def list_captures(
+    host: Host, more: Sequence[str] = (), *, usual: bool = True, timeout: float = 120.0
+) -> Listing:
     """Ask ``host`` in one round trip.
 
     :param more: folders to look in beside the usual ones and those of its configuration
+    :param usual: False looks in ``more`` alone
     :raises UnreachableError: it does not answer
     :raises UnreadableError: it answers something else
     """
     script = importlib.resources.files("kautopsy.capture").joinpath("list.sh").read_text()
-    done = host.script(script, *more, timeout=timeout)
+    done = host.script(script, "usual" if usual else "only", *more, timeout=timeout)
     lines = done.text.split("\n")
     try:
         lines = lines[lines.index(_BEGIN) + 1 : lines.index(_END)]
@@ -87,6 +114,8 @@ def _parse(lines: Sequence[str]) -> Listing:
     files: dict[str, RemoteFile] = {}
     texts: dict[str, list[str]] = {}
     notes: list[str] = []
+    names: list[str] = []
+    elsewhere: list[Elsewhere] = []
     text: list[str] = []
     for line in lines:
         if line.startswith("|"):
@@ -101,6 +130,10 @@ def _parse(lines: Sequence[str]) -> Listing:
             folders.append(rest)
         elif word == "@note":
             notes.append(rest)
+        elif word == "@name" and rest.strip():
+            names.append(rest.strip())
+        elif word == "@elsewhere" and (place := _elsewhere(rest)) is not None:
+            elsewhere.append(place)
         elif word == "@text":
             text = texts[rest] = []
         elif word == "@file" and (file := _file(rest)) is not None:
@@ -112,7 +145,17 @@ def _parse(lines: Sequence[str]) -> Listing:
         files=tuple(files.values()),
         texts={path: "\n".join(lines).strip("\n") for path, lines in texts.items()},
         notes=tuple(dict.fromkeys(notes)),
+        names=tuple(dict.fromkeys(names)),
+        elsewhere=tuple(dict.fromkeys(elsewhere)),
     )
+
+
+def _elsewhere(rest: str) -> Elsewhere | None:
+    words = rest.split(" ", 3)
+    if len(words) != 4 or words[0] not in ("ssh", "nfs") or not words[3].startswith("/"):
+        return None
+    port = int(words[2]) if words[2].isdecimal() and len(words[2]) < 6 else None
+    return Elsewhere(words[0], words[1], port, words[3])
 
 
 def _file(rest: str) -> RemoteFile | None:

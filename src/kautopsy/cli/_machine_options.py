@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kautopsy.drill.elsewhere import Reach
     from kautopsy.host.host import Host
     from kautopsy.host.inventory import Machine
 
@@ -66,6 +67,31 @@ def the_machine(arguments: argparse.Namespace) -> Iterator[Machine]:
             jump=arguments.jump or machine.jump,
             options=(*arguments.ssh_option, *machine.options),
         )
+
+
+def reach_server(arguments: argparse.Namespace, machine: Machine) -> Reach:
+    """How the server is opened that ``machine`` saves its dumps on.
+
+    By the inventory, if it knows it; else as the machine itself is reached.
+    """
+
+    @contextmanager
+    def reach(server: str, port: int | None) -> Iterator[Host]:
+        from kautopsy.host.inventory import load
+        from kautopsy.host.target import open_host
+
+        inventory = load(arguments.inventory)
+        there = inventory.machine(server)
+        known = server.rpartition("@")[2] in inventory.machines
+        ports = (f"Port={port}",) if port is not None else ()
+        with open_host(
+            there.target,
+            jump=there.jump if known else machine.jump,
+            options=(*there.options, *ports),
+        ) as host:
+            yield host
+
+    return reach
 
 
 @contextmanager

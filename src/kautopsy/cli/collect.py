@@ -13,7 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kautopsy.cli._machine_options import add_machine, open_machine, the_machine
+from kautopsy.cli._machine_options import (
+    add_machine,
+    open_machine,
+    reach_server,
+    the_machine,
+)
 from kautopsy.cli._output import add_json, print_json
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
@@ -74,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _collect(arguments: argparse.Namespace, machine: Machine, host: Host) -> int:
     from kautopsy.cli._transfer import Transfer
-    from kautopsy.drill.collecting import Wishes, collect, look_for
+    from kautopsy.drill.collecting import Wishes, collect, look_everywhere
     from kautopsy.drill.witnesses import witnesses
     from kautopsy.model.capture import CollectDocument
     from kautopsy.report.collect import print_collected, print_found
@@ -90,9 +95,10 @@ def _collect(arguments: argparse.Namespace, machine: Machine, host: Host) -> int
         more=(*machine.dumps, *arguments.path),
         tries=max(1, arguments.tries),
     )
+    reach = reach_server(arguments, machine)
     if arguments.list:
-        listing, found = look_for(host, wishes.more)
-        document = CollectDocument(host=machine.name, found=found, notes=listing.notes)
+        found, notes = look_everywhere(host, wishes.more, reach)
+        document = CollectDocument(host=machine.name, found=found, notes=notes)
         print_json(document) if arguments.json else print_found(document)
         return ExitCode.OK if found else ExitCode.BAD
     harvest = collect(
@@ -101,6 +107,7 @@ def _collect(arguments: argparse.Namespace, machine: Machine, host: Host) -> int
         wishes,
         on_file=Transfer(quiet=arguments.json),
         witnesses=partial(witnesses, machine),
+        reach=reach,
     )
     if arguments.json:
         print_json(harvest.document)

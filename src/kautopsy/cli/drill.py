@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kautopsy.cli._guest_options import add_guest, positive
-from kautopsy.cli._machine_options import add_machine, the_machine
-from kautopsy.cli._output import Progress, add_json, print_json
+from kautopsy.cli._machine_options import add_machine, reach_server, the_machine
+from kautopsy.cli._output import Progress, add_json, print_json, say
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.cli.collect import dump_level
-from kautopsy.cli.trigger import WAYS, add_firing, say, show_event, tee_console
+from kautopsy.cli.trigger import WAYS, add_firing, show_event, tee_console
 from kautopsy.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def _machine(arguments: argparse.Namespace, machine: Machine) -> int:
             tell=say,
             on_file=Transfer(quiet=quiet),
             strip=arguments.strip,
+            reach=reach_server(arguments, machine),
         )
         outcome = drill.walk(Progress)
         return _tell(outcome, arguments, drill.exit_code)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kautopsy.cli._machine_options import add_machine, the_machine
-from kautopsy.cli._output import add_json, print_json
+from kautopsy.cli._output import add_json, print_json, say
 from kautopsy.cli._signals import clean_up_on_sigterm
 from kautopsy.model.errors import ExitCode
 
@@ -130,13 +130,6 @@ def tee_console(data: bytes) -> None:
     text = data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     sys.stderr.write("\n".join(terminal(line) for line in text.split("\n")))
     sys.stderr.flush()
-
-
-def say(line: str) -> None:
-    """On stderr."""
-    from kautopsy.report.escape import one_line
-
-    print(one_line(line), file=sys.stderr, flush=True)
 
 
 def _folder(crash: str | None) -> Path | None:

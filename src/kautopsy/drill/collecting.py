@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from kautopsy.capture.strip import strip
 from kautopsy.capture.unpack import unpack
 from kautopsy.capture.verify import Expected, is_good, matches, verify
 from kautopsy.capture.witnesses import from_pstore
+from kautopsy.drill.elsewhere import Place, Reach, newest_first, others
 from kautopsy.host.host import Host
 from kautopsy.model.base import Unreadable
 from kautopsy.model.capture import (
@@ -77,15 +79,29 @@ class Harvest:
         return bool(collected) and all(one.dump and is_good(one.checks) for one in collected)
 
 
-def look_for(host: Host, more: Sequence[str] = ()) -> tuple[Listing, tuple[Capture, ...]]:
+def look_for(
+    host: Host, more: Sequence[str] = (), *, usual: bool = True
+) -> tuple[Listing, tuple[Capture, ...]]:
     """What crashes left on ``host``; one that is not whole is looked at twice."""
-    listing = list_captures(host, more)
+    listing = list_captures(host, more, usual=usual)
     found = captures(listing)
     if host.live and any(c.state is CaptureState.INCOMPLETE for c in found[:3]):
         time.sleep(_GROWING)
-        again = list_captures(host, more)
+        again = list_captures(host, more, usual=usual)
         return again, captures(again, listing)
     return listing, found
+
+
+def look_everywhere(
+    host: Host, more: Sequence[str], reach: Reach | None
+) -> tuple[tuple[Capture, ...], tuple[str, ...]]:
+    """What crashes left on ``host`` and on the servers it saves to; and what could not be seen."""
+    listing, here = look_for(host, more)
+    notes: list[str] = []
+    with contextlib.ExitStack() as stack:
+        places = others(listing, reach, stack, notes)
+    found = newest_first((*here, *(c for place in places for c in place.found)))
+    return found, (*notes, *listing.notes)
 
 
 def collect(
@@ -96,26 +112,35 @@ def collect(
     expected: Expected | None = None,
     on_file: OnFile | None = None,
     witnesses: Callable[[Listing], tuple[Witness, ...]] = from_pstore,
+    reach: Reach | None = None,
 ) -> Harvest:
-    """Bring home what is there.
+    """Bring home what is there, or on the server that its dumps go to.
 
     :param machine: its name, of which the folder at home is called
     :param expected: the crash that is meant; without it the newest
     :param witnesses: asked where no dump came
+    :param reach: opens a server that dumps go to; None: it is only named
     :raises KautopsyError: it cannot be reached, read or kept
     """
-    listing, found = _wait_until_saved(host, wishes)
-    meant = [c for c in found if expected is None or matches(c, expected)]
-    chosen = _choose(meant, wishes)
+    listing, here = _wait_until_saved(host, wishes)
     collected = []
     reports: dict[str, Report] = {}
-    for capture in chosen:
-        one, report = _bring(host, machine, capture, wishes, expected, listing, on_file)
-        collected.append(one)
-        if report is not None and one.dump is not None:
-            reports[one.dump] = report
-    notes = list(listing.notes)
-    if not listing.folders:
+    notes: list[str] = []
+    with contextlib.ExitStack() as stack:
+        places = [Place(host, listing, here), *others(listing, reach, stack, notes)]
+        of = {id(c): place for place in places for c in place.found}
+        found = newest_first(c for place in places for c in place.found)
+        meant = [c for c in found if expected is None or matches(c, expected)]
+        chosen = _choose(meant, wishes)
+        for capture in chosen:
+            one, report = _bring(
+                of[id(capture)], machine, capture, wishes, expected, listing.boot_id, on_file
+            )
+            collected.append(one)
+            if report is not None and one.dump is not None:
+                reports[one.dump] = report
+    notes += listing.notes
+    if not listing.folders and len(places) == 1:
         notes.append("none of the folders that dumps go to is there")
     older = [c for c in meant if c.state is CaptureState.COMPLETE and c not in chosen]
     if chosen and chosen[0].state is not CaptureState.COMPLETE and older:
@@ -159,14 +184,15 @@ def _wait_until_saved(host: Host, wishes: Wishes) -> tuple[Listing, tuple[Captur
 
 
 def _bring(
-    host: Host,
+    place: Place,
     machine: str,
     capture: Capture,
     wishes: Wishes,
     expected: Expected | None,
-    listing: Listing,
+    boot_id: str | None,
     on_file: OnFile | None,
 ) -> tuple[Collected, Report | None]:
+    host, listing = place.host, place.listing
     folder = wishes.out / _safe(machine) / _safe(capture.folder.rpartition("/")[2])
     files: list[Fetched] = []
     heads = {file.path: file for file in listing.files}
@@ -174,7 +200,7 @@ def _bring(
     def fetch(source: str, name: str, *, squeeze: bool) -> Fetched:
         fetcher = Fetcher(
             host,
-            machine,
+            capture.host or machine,
             squeeze=squeeze,
             tries=wishes.tries,
             on_progress=(lambda there, size: on_file(name, there, size)) if on_file else None,
@@ -206,7 +232,7 @@ def _bring(
         return Collected(capture=capture, folder=str(folder), files=tuple(files)), None
     report, trouble = _read(dump) if wishes.analyse else (None, "")
     log = log_of(report, beside)
-    checks = verify(capture, dump, log, expected, boot_id=listing.boot_id)
+    checks = verify(capture, dump, log, expected, boot_id=boot_id)
     collected = Collected(
         capture=capture, folder=str(folder), dump=str(dump), files=tuple(files), checks=checks
     )

@@ -17,6 +17,7 @@ import msgspec
 
 from kautopsy.capture.verify import Expected, is_good
 from kautopsy.drill.collecting import Harvest, OnFile, Wishes, collect
+from kautopsy.drill.elsewhere import Reach
 from kautopsy.drill.firing import Aim, Asked, Tell, aim, confirm
 from kautopsy.drill.guest import Outcome
 from kautopsy.drill.machine_record import keep_on_machine
@@ -46,6 +47,7 @@ class RackDrill:
 
     :param crash: the node name that ``--crash`` gave
     :param out: where the dump goes; by default beside the record
+    :param reach: opens the server that the machine saves its dumps on
     :ivar exit_code: of the command
     """
 
@@ -59,6 +61,7 @@ class RackDrill:
         tell: Tell = lambda _line: None,
         on_file: OnFile | None = None,
         strip: int | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self._session = session
         self._asked = asked
@@ -68,6 +71,7 @@ class RackDrill:
         self._tell = tell
         self._on_file = on_file
         self._strip = strip
+        self._reach = reach
         self._aim: Aim | None = None
         self._harvest: Harvest | None = None
         self._report: Report | None = None
@@ -226,6 +230,7 @@ class RackDrill:
                 expected=expected,
                 on_file=self._on_file,
                 witnesses=partial(witnesses, session.machine),
+                reach=self._reach,
             )
             one = next((c for c in self._harvest.document.collected if c.dump), None)
             if one is None:

@@ -44,6 +44,7 @@ class Capture(Noun, frozen=True, kw_only=True):
     :param log: the dead kernel's log beside it
     :param status: the producer's own words on how it went
     :param files: everything that belongs to it, the dump included
+    :param host: the machine it lies on, where that is not the one that died
     """
 
     folder: str
@@ -55,6 +56,7 @@ class Capture(Noun, frozen=True, kw_only=True):
     log: str | None = None
     status: str = ""
     files: tuple[str, ...] = ()
+    host: str = ""
 
 
 class Witness(Noun, frozen=True, kw_only=True):

@@ -86,6 +86,8 @@ def check_line(check: Check) -> Text:
 def _capture(capture: Capture) -> Text:
     when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(capture.when))
     what = capture.dump or capture.log or capture.folder
+    if capture.host:
+        what = f"{capture.host}:{what}"
     words = Text.assemble(
         (f"{capture.state:<10}", _STATE[capture.state]),
         f" {when}  {capture.producer:<11}  {size(capture.size):>10}  {one_line(what)}",
