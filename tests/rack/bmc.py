@@ -115,7 +115,8 @@ class FakeBmc(Bmc):  # type: ignore[misc]
             session.send_ipmi_response(code=0xD4)
         elif (netfn, command) == (6, 0x4B):
             # Get Payload Instance Info: without it consoles break after 29 s without a word.
-            owner = struct.pack("<I", session.sessionid if self.activated else 0)
+            # The BMC's own number of the session, not the one that the client chose.
+            owner = struct.pack("<I", session.localsid if self.activated else 0)
             session.send_ipmi_response(data=[*owner, *bytes(8)])
         elif (netfn, command) == (0x0A, 0x10):
             size = len(fru())

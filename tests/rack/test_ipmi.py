@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,24 @@ def test_no_password_on_any_command_line(machine: Machine, tmp_path: Path) -> No
         assert IpmitoolWay(Ipmitool(_bmc(bmc, cipher=3))).can().possible
     assert PASSWORD not in (tmp_path / "seen").read_text()
     assert (tmp_path / "given").read_text() == PASSWORD
+
+
+def test_consoles_outlive_half_a_minute_without_a_word(machine: Machine, tmp_path: Path) -> None:
+    """BMCs end sessions that say nothing; pyghmi's own check breaks one after 29 s."""
+    with wired(machine) as one, wired(machine) as two:
+        sources = [_sources(one)[0], _sources(two)[1]]
+        recordings = [Recording(tmp_path / str(n)) for n in range(2)]
+        try:
+            for source, recording in zip(sources, recordings, strict=True):
+                source.start(recording)
+            time.sleep(36)
+            assert [r.ended for r in recordings] == ["", ""]
+            deadline = time.monotonic() + 30
+            while not all("still here" in r.text() for r in recordings):
+                assert time.monotonic() < deadline, [r.text() for r in recordings]
+                machine.say("still here\r\n")
+                time.sleep(0.5)
+        finally:
+            for source, recording in zip(sources, recordings, strict=True):
+                source.close()
+                recording.close()

@@ -25,8 +25,12 @@ def test_its_nmi_panics_the_guest_and_its_console_tells(
 ) -> None:
     monkeypatch.setenv("BMC_PASSWORD", "lab-admin")
     console = (tmp_path / "console").open("wb", buffering=0)
-    config = GuestConfig(fetch_kernel("6.1"), hostname=_NODE)
-    with console, Guest(config, tee=console.write) as guest:
+    config = GuestConfig(fetch_kernel("6.1"), hostname=_NODE, dump_level=1)
+
+    def tee(data: bytes) -> None:
+        console.write(data)
+
+    with console, Guest(config, tee=tee) as guest:
         guest.transition(State.ARMED)
         redfish = RedfishConfig(uuid=_UUID, hostname=_NODE)
         with Redfish(redfish, tmp_path, lambda: guest.qmp.execute("inject-nmi")) as service:
@@ -61,14 +65,27 @@ def test_its_nmi_panics_the_guest_and_its_console_tells(
             document = json.loads(capsys.readouterr().out)
             assert document["confirmed"] is True and service.nmis == 2
             kinds = [event["kind"] for event in document["events"]]
+            assert {"nmi-received", "panic"} <= set(kinds), (tmp_path / "console").read_text()[-1500:]
             assert kinds.index("nmi-received") < kinds.index("panic")
             record = json.loads(Path(document["record"]).read_text())
             assert _UUID in record["proof"] and record["via"] == "redfish"
         guest.state = State.CRASHED
         guest.transition(State.CAPTURED)
-        assert guest.take_dump(tmp_path / "vmcore")
-    assert read_dump(tmp_path / "vmcore").complete
-    assert main(["report", str(tmp_path / "vmcore"), "--json"]) == 0
+        folder = tmp_path / "crash" / f"{_NODE}-2026-11-26-09:14:03"
+        folder.mkdir(parents=True)
+        assert guest.take_dump(folder / "vmcore")
+    whole = read_dump(folder / "vmcore")
+    assert whole.complete and whole.dump_level == 1
+
+    # What can be told of it survives a second filter on the machine, where less has to come home.
+    argv = ["collect", "local", "--path", str(tmp_path / "crash"), "--out", str(tmp_path / "home")]
+    assert main([*argv, "--strip", "31", "--json"]) == 0
+    (collected,) = json.loads(capsys.readouterr().out)["collected"]
+    stripped = read_dump(Path(collected["dump"]))
+    assert stripped.complete and stripped.dump_level == 31
+    assert stripped.size_bytes < whole.size_bytes * 0.8
+    assert [p.name for p in folder.iterdir()] == ["vmcore"]  # nothing of ours stays there
+    assert main(["report", collected["dump"], "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["crash"]["trigger"] == "nmi" and report["verdict"]["kind"] == "operator-nmi"
     assert report["system"]["nodename"] == _NODE
