@@ -194,7 +194,7 @@ def test_ansible_lint_has_nothing_to_say(tmp_path: Path) -> None:
 def test_ignition_and_butane_say_the_same(tmp_path: Path) -> None:
     goals = _goals(tmp_path / "root", "coreos")
     config = json.loads(ignition.ignition(goals))
-    assert config["ignition"] == {"version": "3.4.0"}
+    assert config["ignition"] == {"version": "3.3.0"}
     assert config["kernelArguments"] == {"shouldExist": ["crashkernel=256M"]}
     assert config["systemd"]["units"] == [{"name": "kdump.service", "enabled": True}]
     files = {
@@ -204,7 +204,7 @@ def test_ignition_and_butane_say_the_same(tmp_path: Path) -> None:
     assert b"kernel.panic = 10\n" in files["/etc/sysctl.d/zz-kautopsy.conf"]
     assert b"core_collector makedumpfile -z -d 31\n" in files["/etc/kdump.conf"]
     text = yaml.safe_load(ignition.butane(goals))
-    assert (text["variant"], text["version"]) == ("fcos", "1.5.0")
+    assert (text["variant"], text["version"]) == ("fcos", "1.4.0")
     assert text["kernel_arguments"]["should_exist"] == ["crashkernel=256M"]
     assert text["systemd"]["units"] == config["systemd"]["units"]
     assert {f["path"]: f["contents"]["source"] for f in text["storage"]["files"]} == {
@@ -248,3 +248,79 @@ def test_kickstart(tmp_path: Path) -> None:
     assert "kernel.panic = 10\n" in text
     with pytest.raises(RefusedError):
         kickstart.kickstart(_goals(tmp_path / "debian", "debian12"))
+
+
+def test_kickstart_writes_every_byte_and_ends_no_section_early(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    TREES["el9"](root, "")
+    conf = root / "etc/kdump.conf"
+    conf.write_bytes(b"# \xff it's `id` $(touch owned)\n%end\nKAUTOPSY_END\n" + conf.read_bytes())
+    text = kickstart.kickstart(_goals(root, "el9"))
+    assert [line for line in text.splitlines() if line.startswith("%")][-2:] == ["%post", "%end"]
+    post = text.partition("%post\n")[2].removesuffix("%end\n")
+    (tmp_path / "new/etc/sysctl.d").mkdir(parents=True)
+    script = post.replace("/etc/", f"{tmp_path}/new/etc/").replace("grubby", "true")
+    subprocess.run(["sh", "-euc", script], check=True, cwd=tmp_path)
+    written = (tmp_path / "new/etc/kdump.conf").read_bytes()
+    assert written.startswith(b"# \xff it's `id` $(touch owned)\n%end\nKAUTOPSY_END\n")
+    assert b"core_collector makedumpfile -z -d 31\n" in written
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.skipif(shutil.which("ignition-validate") is None, reason="no ignition-validate")
+@pytest.mark.parametrize("name", ["coreos", "el9"])
+def test_ignition_takes_it(name: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.ign"
+    config.write_text(ignition.ignition(_goals(tmp_path / "root", name)))
+    subprocess.run(["ignition-validate", str(config)], check=True)
+    # It can say no.
+    config.write_text(config.read_text().replace('"overwrite"', '"overwritten"', 1))
+    config.write_text(config.read_text().replace("base64,", "base63,"))
+    assert subprocess.run(["ignition-validate", str(config)], check=False).returncode
+
+
+@pytest.mark.skipif(shutil.which("butane") is None, reason="no butane")
+def test_butane_makes_the_same_ignition_of_it(tmp_path: Path) -> None:
+    goals = _goals(tmp_path / "root", "coreos")
+    done = subprocess.run(
+        ["butane", "--strict"],
+        input=ignition.butane(goals).encode(),
+        capture_output=True,
+        check=True,
+    )
+    made, ours = json.loads(done.stdout), json.loads(ignition.ignition(goals))
+    assert made["kernelArguments"] == ours["kernelArguments"]
+    assert made["systemd"] == ours["systemd"]
+    assert made["ignition"]["version"] == ours["ignition"]["version"]
+    assert {f["path"]: (f["mode"], f["contents"]["source"]) for f in made["storage"]["files"]} == {
+        f["path"]: (f["mode"], f["contents"]["source"]) for f in ours["storage"]["files"]
+    }
+
+
+@pytest.mark.skipif(shutil.which("cloud-init") is None, reason="no cloud-init")
+@pytest.mark.parametrize("name", ["debian12", "ubuntu", "el8", "el9", "fedora", "suse"])
+def test_cloud_inits_schema_takes_it(name: str, tmp_path: Path) -> None:
+    config = tmp_path / "user-data"
+    config.write_text(cloud_init.user_data(_goals(tmp_path / "root", name)))
+    command = ["cloud-init", "schema", "--config-file", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    config.write_text(config.read_text().replace("owner:", "owners:", 1))
+    assert subprocess.run(command, capture_output=True, check=False).returncode
+
+
+@pytest.mark.skipif(not (_BIN / "ksvalidator").exists(), reason="no ksvalidator (pykickstart)")
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("el6", "RHEL6"), ("el7", "RHEL7"), ("el8", "RHEL8"), ("el9", "RHEL9"), ("fedora", "F40")],
+)
+def test_pykickstart_takes_it(name: str, version: str, tmp_path: Path) -> None:
+    config = tmp_path / "ks.cfg"
+    text = kickstart.kickstart(_goals(tmp_path / "root", name))
+    config.write_text(text)
+    command = [str(_BIN / "ksvalidator"), "-v", version, str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    config.write_text(text.removesuffix("%end\n"))
+    assert subprocess.run(command, capture_output=True, check=False).returncode

@@ -1,6 +1,7 @@
-"""Ignition (3.4) and Butane, for machines that are made with them: CoreOS, Flatcar, MicroOS.
+"""Ignition (3.3) and Butane, for machines that are made with them: CoreOS, Flatcar, MicroOS.
 
-Kernel arguments of its own need Ignition 3.3 and an image that applies them (Fedora CoreOS, RHCOS).
+Kernel arguments of its own came with 3.3, and need an image that applies them (Fedora CoreOS,
+RHCOS). An image takes the versions that its Ignition knows: the oldest that suffices is written.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def _files(goals: Goals) -> dict[str, bytes]:
 def ignition(goals: Goals) -> str:
     """The configuration as JSON."""
     document: dict[str, object] = {
-        "ignition": {"version": "3.4.0"},
+        "ignition": {"version": "3.3.0"},
         "storage": {
             "files": [
                 {
@@ -44,7 +45,7 @@ def ignition(goals: Goals) -> str:
 
 def butane(goals: Goals) -> str:
     """The configuration as Butane's YAML, which ``butane`` turns into Ignition's."""
-    lines = ["variant: fcos", "version: 1.5.0"]
+    lines = ["variant: fcos", "version: 1.4.0"]
     if goals.crashkernel:
         lines += ["kernel_arguments:", "  should_exist:"]
         lines += [f"    - {json.dumps(word)}" for word in goals.words]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 
@@ -36,8 +37,9 @@ def kickstart(goals: Goals) -> str:
             "KAUTOPSY_END",
         ]
     for file in goals.configured:
-        text = (file.after or b"").decode(errors="replace").rstrip("\n")
-        post += [f"cat >{shlex.quote(file.path)} <<'KAUTOPSY_END'", text, "KAUTOPSY_END"]
+        # A line of a file may look like the end of a section, or hold any bytes.
+        contents = base64.b64encode(file.after or b"").decode()
+        post.append(f"echo {contents} | base64 -d >{shlex.quote(file.path)}")
     if post:
         lines += ["%post", *post, "%end"]
     return "\n".join(lines) + "\n"
