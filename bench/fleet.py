@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import resource
 import signal
 import statistics
 import subprocess
@@ -26,6 +25,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import GeneratorType
+from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -37,6 +39,7 @@ from tests.fleet.samples import console  # noqa: E402
 from kautopsy.fleet import attribution, schema  # noqa: E402
 from kautopsy.fleet.database import Database  # noqa: E402
 from kautopsy.fleet.files import DataFolder  # noqa: E402
+from kautopsy.fleet.intake import ingest  # noqa: E402
 from kautopsy.fleet.intake.ingest import Ingest  # noqa: E402
 from kautopsy.fleet.intake.upload import Uploads  # noqa: E402
 from kautopsy.fleet.queries import crashes, groups  # noqa: E402
@@ -85,38 +88,102 @@ def bench_poison(folder: Path) -> None:
             )
 
 
+class Stages:
+    """Processor time of the stages of an ingest, measured from outside."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function``, whose time is booked under ``name``; of an iterator that of its steps."""
+
+        def steps(found: Iterator[Any]) -> Iterator[Any]:
+            while True:
+                began = time.process_time()
+                one = next(found, None)
+                self._book(name, began)
+                if one is None:
+                    return
+                yield one
+
+        def called(*given: Any, **named: Any) -> Any:
+            began = time.process_time()
+            found = function(*given, **named)
+            self._book(name, began)
+            return steps(found) if isinstance(found, GeneratorType) else found
+
+        return called
+
+    def _book(self, name: str, began: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - began
+
+
 def bench_intake(folder: Path) -> None:
+    few = CRASHES // 10
+    for what, count, kinds in (
+        ("that recur", CRASHES, GROUPS),
+        ("no two of which are alike", few, few),
+    ):
+        print(f"crashes {what}:")
+        place = folder / str(kinds)
+        place.mkdir()
+        _intake(place, count, kinds)
+
+
+def _intake(folder: Path, count: int, kinds: int) -> None:
     logs = folder / "logs"
     logs.mkdir()
-    per_host = max(1, CRASHES // HOSTS)
+    per_host = max(1, count // HOSTS)
     for host in range(HOSTS):
         with (logs / f"host{host:04d}.log").open("w") as out:
             for number in range(host * per_host, (host + 1) * per_host):
-                out.write(console(number, function=f"frob{number % GROUPS}_start"))
+                out.write(console(number, function=f"frob{number % kinds}_start"))
     size = sum(path.stat().st_size for path in logs.iterdir())
-    peaks: list[int] = []
+    memory: list[int] = []
     files = 0
 
     def on_file(_path: Path) -> None:
         nonlocal files
         files += 1
-        if files in (HOSTS // 10, HOSTS):
-            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        if files % (HOSTS // 10) == 0:
+            memory.append(_resident())
 
-    with Database.open(f"sqlite:///{folder / 'intake.sqlite'}") as store:
+    stages = Stages()
+    with (
+        patch.object(ingest, "sightings", stages.timed("reading", ingest.sightings)),
+        patch.object(ingest, "record", stages.timed("grouping and storing", ingest.record)),
+        patch.object(ingest, "sniff", stages.timed("telling files apart", ingest.sniff)),
+        patch.object(
+            ingest.sources,
+            "find_or_add",
+            stages.timed("entering files", ingest.sources.find_or_add),
+        ),
+        Database.open(f"sqlite:///{folder / 'intake.sqlite'}") as store,
+    ):
         wall, cpu = time.monotonic(), time.process_time()
         tally = Ingest(store, on_file=on_file).paths([logs])
         wall, cpu = time.monotonic() - wall, time.process_time() - cpu
         with store.read() as connection:
             there = connection.scalar(select(func.count()).select_from(schema.crash))
             grouped = groups.ranked(connection).total
+    new = tally.new_crashes
     print(
-        f"{tally.new_crashes} crashes ({size / tally.new_crashes:.0f} bytes each) of {HOSTS} hosts"
-        f" into {grouped} groups: {tally.new_crashes / cpu:.0f} a second of processor time,"
-        f" {tally.new_crashes / wall:.0f} a second by the clock (load {os.getloadavg()[0]:.1f});"
-        f" in the store: {there}; peak memory {peaks[0] >> 10} MiB after a tenth,"
-        f" {peaks[-1] >> 10} MiB at the end ({peaks[-1] / peaks[0]:.2f} times)"
+        f"  {new} crashes ({size / new:.0f} bytes each) of {HOSTS} hosts into {grouped} groups:"
+        f" {new / cpu:.0f} a second of processor time, {new / wall:.0f} a second by the clock"
+        f" (load {os.getloadavg()[0]:.1f}); in the store: {there}"
     )
+    rest = cpu - sum(stages.seconds.values())
+    for name, seconds in [*stages.seconds.items(), ("commits and the rest", rest)]:
+        print(f"  {name}: {1e6 * seconds / new:.0f} us a crash, {100 * seconds / cpu:.0f} %")
+    print(
+        f"  resident memory after each tenth, MiB: {' '.join(str(one >> 20) for one in memory)}"
+        f" ({memory[-1] / memory[0]:.2f} times)"
+    )
+
+
+def _resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def bench_pages(folder: Path) -> None:

@@ -22,7 +22,7 @@ _DEPTH = 3
 """``/var/crash/HOST/2026-11-23-10:22/vmcore`` is found from ``/var/crash``."""
 _MOST_ENTRIES = 20_000
 _SAMPLE = 64 << 10
-_TEXT = frozenset((*range(0x20, 0x7F), *range(0x80, 0x100), 0x09, 0x0A, 0x0D, 0x1B))
+_TEXT = bytes((*range(0x20, 0x7F), *range(0x80, 0x100), 0x09, 0x0A, 0x0D, 0x1B))
 _MOST_LOGS = 20
 _LARGEST_BESIDE = 64 << 20
 
@@ -89,7 +89,7 @@ def is_text(path: Path) -> bool:
     sample = _start(path, _SAMPLE)
     if not sample or sample.startswith(_MAGICS):
         return False
-    return sum(byte in _TEXT for byte in sample) >= 0.9 * len(sample)
+    return len(sample.translate(None, _TEXT)) <= 0.1 * len(sample)
 
 
 def is_dump(path: Path) -> bool:

@@ -6,13 +6,30 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, update
-from sqlalchemy.sql.schema import Column
+from sqlalchemy import Connection, bindparam, case, update
 
 from kautopsy.fleet import schema
 from kautopsy.fleet.upsert import upsert
 
 DAY = 86400
+_G, _S = schema.group.c, schema.signature.c
+_COUNT_GROUP = (
+    update(schema.group)
+    .where(_G.id == bindparam("number"))
+    .values(
+        crashes=_G.crashes + bindparam("more"),
+        deaths=_G.deaths + bindparam("more_deaths"),
+        first_seen=case(
+            (_G.first_seen < bindparam("first"), _G.first_seen), else_=bindparam("first")
+        ),
+        last_seen=case((_G.last_seen > bindparam("last"), _G.last_seen), else_=bindparam("last")),
+    )
+)
+_COUNT_SIGNATURE = (
+    update(schema.signature)
+    .where(_S.id == bindparam("number"))
+    .values(crashes=_S.crashes + bindparam("more"))
+)
 
 
 def count_crashes(connection: Connection, crashes: Sequence[dict[str, Any]]) -> None:
@@ -40,24 +57,23 @@ def count_crashes(connection: Connection, crashes: Sequence[dict[str, Any]]) -> 
         if one["build_id"] is not None:
             key = (group_id, one["build_id"])
             _add(builds, key, {"group_id": group_id, "build_id": one["build_id"]}, at, fatal)
-    for number, row in groups.items():
-        table = schema.group
+    if groups:
         connection.execute(
-            update(table)
-            .where(table.c.id == number)
-            .values(
-                crashes=table.c.crashes + row["crashes"],
-                deaths=table.c.deaths + row["deaths"],
-                first_seen=_smaller(table.c.first_seen, row["first_seen"]),
-                last_seen=_larger(table.c.last_seen, row["last_seen"]),
-            )
+            _COUNT_GROUP,
+            [
+                {
+                    "number": number,
+                    "more": row["crashes"],
+                    "more_deaths": row["deaths"],
+                    "first": row["first_seen"],
+                    "last": row["last_seen"],
+                }
+                for number, row in groups.items()
+            ],
         )
-    for number, count in signatures.items():
-        signature = schema.signature
         connection.execute(
-            update(signature)
-            .where(signature.c.id == number)
-            .values(crashes=signature.c.crashes + count)
+            _COUNT_SIGNATURE,
+            [{"number": number, "more": count} for number, count in signatures.items()],
         )
     keep = ("crashes", "first_seen", "last_seen")
     upsert(
@@ -103,11 +119,3 @@ def _add(
 
 def _columns(rows: dict[Any, dict[str, Any]], names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in names} for row in rows.values()]
-
-
-def _smaller(column: Column[float], value: float) -> ColumnElement[float]:
-    return case((column < value, column), else_=value)
-
-
-def _larger(column: Column[float], value: float) -> ColumnElement[float]:
-    return case((column > value, column), else_=value)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, or_, select, update
 from kautopsy.fleet import schema
 from kautopsy.fleet.database import unpack
 from kautopsy.fleet.grouping.reports import move, recount
-from kautopsy.fleet.grouping.signatures import find_signatures, new_signature
+from kautopsy.fleet.grouping.signatures import First, find_signatures, new_signature
 from kautopsy.fleet.upsert import insert_one
 from kautopsy.model.crash import Crash, Kind
 
@@ -79,16 +79,15 @@ def take_apart(
             if row.document is not None
             else Crash(kind=Kind(row.kind), title=row.title)
         )
-        known = new_signature(
-            connection,
-            key,
-            crash,
+        first = First(
+            key=key,
+            crash=crash,
             title=row.title,
             at=row.at,
-            now=time.time(),
             why=why or f"taken apart by {by}",
             by=by,
         )
+        known = new_signature(connection, first, now=time.time())
     move(connection, crash_ids, *known)
     return known[1]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, tuple_
 from kautopsy.fleet import schema
 from kautopsy.fleet.upsert import ids, upsert
 
-_HOST_BASE = ("name", "first_seen", "last_seen")
+_LEARNT = ("model", "firmware", "cpu")
 
 
 def see_hosts(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
@@ -18,32 +18,21 @@ def see_hosts(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[st
 
     :param rows: with the columns of ``host``; what is empty does not replace what is known
     """
-    for fields in ("model", "firmware", "cpu"):
-        known = [row for row in rows if row.get(fields)]
-        upsert(
-            connection,
-            schema.host,
-            [{k: v for k, v in row.items() if k in _HOST_BASE or k == fields} for row in known],
-            keys=["name"],
-            least=["first_seen"],
-            greatest=["last_seen"],
-            replace=[fields],
-        )
-    with_profile = [row for row in rows if row.get("profile_id")]
     upsert(
         connection,
         schema.host,
-        [{k: row[k] for k in (*_HOST_BASE, "profile_id")} for row in with_profile],
-        keys=["name"],
-        replace=["profile_id"],
-    )
-    upsert(
-        connection,
-        schema.host,
-        [{k: row[k] for k in _HOST_BASE} for row in rows],
+        [
+            {
+                **dict.fromkeys(_LEARNT, ""),
+                "profile_id": None,
+                **{name: value for name, value in row.items() if value is not None},
+            }
+            for row in rows
+        ],
         keys=["name"],
         least=["first_seen"],
         greatest=["last_seen"],
+        learn=[*_LEARNT, "profile_id"],
     )
     return ids(connection, schema.host, "name", [row["name"] for row in rows])
 

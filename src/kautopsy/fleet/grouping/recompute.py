@@ -18,7 +18,7 @@ from kautopsy.fleet.database import Database, unpack
 from kautopsy.fleet.grouping.decide import join, leave, take_apart
 from kautopsy.fleet.grouping.event import exact_key
 from kautopsy.fleet.grouping.reports import move
-from kautopsy.fleet.grouping.signatures import Key, cause_of, find_signatures, new_signature
+from kautopsy.fleet.grouping.signatures import First, Key, cause_of, find_signatures, new_signature
 from kautopsy.fleet.nouns import Moved
 from kautopsy.model.crash import Crash, Kind
 
@@ -118,17 +118,15 @@ def _apply(connection: Connection, changes: list[_Change]) -> None:
             # One group must not pass to two signatures that parted: the larger inherits.
             heir = group_id if group_id not in taken else None
             taken.add(group_id)
-            target = new_signature(
-                connection,
-                key,
-                crash,
+            first = First(
+                key=key,
+                crash=crash,
                 title=row.title,
                 at=row.at,
-                now=time.time(),
                 group_id=heir,
                 why="its crashes were in this group before the keys were computed anew",
-                by="kautopsy",
             )
+            target = new_signature(connection, first, now=time.time())
         move(connection, [change.id for change in moving], *target)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,13 @@ from kautopsy.fleet.grouping.event import event_key, exact_key
 from kautopsy.fleet.grouping.machines import see_builds, see_hosts
 from kautopsy.fleet.grouping.releases import contains_fix
 from kautopsy.fleet.grouping.sighting import Sighting, attributes
-from kautopsy.fleet.grouping.signatures import Key, find_signatures, new_signature, signature_key
+from kautopsy.fleet.grouping.signatures import (
+    First,
+    Key,
+    find_signatures,
+    new_signatures,
+    signature_key,
+)
 from kautopsy.fleet.nouns import GroupState, Stored
 from kautopsy.fleet.upsert import ids, upsert
 
@@ -172,16 +179,15 @@ def _signatures(connection: Connection, crashes: Sequence[_New], now: float) -> 
     for one in crashes:
         first.setdefault(one.key, one)
     known = find_signatures(connection, list(first))
-    new = 0
-    for key, one in first.items():
-        if key not in known:
-            known[key] = new_signature(
-                connection, key, one.sighting.crash, title=_title(one), at=one.at, now=now
-            )
-            new += 1
+    new = [
+        First(key=key, crash=one.sighting.crash, title=_title(one), at=one.at)
+        for key, one in first.items()
+        if key not in known
+    ]
+    known |= new_signatures(connection, new, now=now)
     for one in crashes:
         one.ids["signature_id"], one.ids["group_id"] = known[one.key]
-    return new
+    return len(new)
 
 
 def _title(one: _New) -> str:
@@ -210,12 +216,10 @@ def _insert(connection: Connection, crashes: Sequence[_New], now: float) -> int:
         room[group_id] -= 1
         rows.append(_row(one, now, exemplar=room[group_id] >= 0))
     connection.execute(schema.crash.insert(), rows)
-    regressions = 0
-    for number, group in groups.items():
-        regressions += _reopen(
-            connection, group, [c for c in crashes if c.ids["group_id"] == number], now
-        )
-    return regressions
+    of_group: dict[int | None, list[_New]] = defaultdict(list)
+    for one in crashes:
+        of_group[one.ids["group_id"]].append(one)
+    return sum(_reopen(connection, groups[number], of_group[number], now) for number in groups)
 
 
 def _row(one: _New, now: float, *, exemplar: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from kautopsy.fleet.grouping.event import event_key, exact_key
 from kautopsy.fleet.grouping.machines import see_builds
 from kautopsy.fleet.grouping.record import BETWEEN_STAMPS, SAME_DEATH, record
 from kautopsy.fleet.grouping.sighting import Sighting
-from kautopsy.fleet.grouping.signatures import find_signatures, new_signature, signature_key
+from kautopsy.fleet.grouping.signatures import First, find_signatures, new_signature, signature_key
 from kautopsy.fleet.upsert import ids, insert_one
 from kautopsy.model.report import Report
 
@@ -121,7 +121,7 @@ def _improve(
     if key[0] == "cause" and sighting.report is not None and sighting.report.verdict is not None:
         title = sighting.report.verdict.title
     signature_id, group_id = known.get(key) or new_signature(
-        connection, key, crash, title=title, at=old.at, now=now
+        connection, First(key=key, crash=crash, title=title, at=old.at), now=now
     )
     if signature_id != old.signature_id:
         move(connection, [crash_id], signature_id, group_id)

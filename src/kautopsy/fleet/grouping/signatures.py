@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select, tuple_
@@ -12,8 +14,8 @@ from kautopsy.fingerprint.exact import significant
 from kautopsy.fingerprint.features import features
 from kautopsy.fleet import schema
 from kautopsy.fleet.nouns import GroupState
-from kautopsy.fleet.upsert import insert_one
-from kautopsy.model.crash import Crash, Kind
+from kautopsy.fleet.upsert import insert_many
+from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.report import Report
 
 Key = tuple[str, int, str]
@@ -67,64 +69,98 @@ def find_signatures(connection: Connection, keys: Sequence[Key]) -> dict[Key, tu
     return found
 
 
-def new_signature(
-    connection: Connection,
-    key: Key,
-    crash: Crash,
-    *,
-    title: str,
-    at: float,
-    now: float,
-    group_id: int | None = None,
-    why: str = "",
-    by: str = "kautopsy",
-) -> tuple[int, int]:
-    """A signature nobody has seen, in a group of its own unless ``group_id`` is given: their ids.
+@dataclass(frozen=True, kw_only=True)
+class First:
+    """A crash with a key that nobody has seen.
 
-    A new group is told to people by a notice.
+    :param group_id: where it goes; None: into a group of its own
     """
-    scheme, version, name = key
-    if group_id is None:
-        group_id = insert_one(
-            connection,
-            schema.group,
-            title=title,
-            kind=crash.kind.value,
-            state=GroupState.NEW.value,
-            first_seen=at,
-            last_seen=at,
-            created=now,
-        )
-        connection.execute(
-            schema.notice.insert().values(kind="new-group", group_id=group_id, at=now)
-        )
-        why = why or _WHY[scheme]
-    signature_id = insert_one(
+
+    key: Key
+    crash: Crash
+    title: str
+    at: float
+    group_id: int | None = None
+    why: str = ""
+    by: str = "kautopsy"
+
+
+def new_signatures(
+    connection: Connection, firsts: Sequence[First], *, now: float
+) -> dict[Key, tuple[int, int]]:
+    """Signatures nobody has seen, each in a group of its own unless it has one: key → (signature's
+    id, group's id).
+
+    New groups are told to people by notices.
+    """
+    alone = [one for one in firsts if one.group_id is None]
+    made = insert_many(
+        connection,
+        schema.group,
+        [
+            {
+                "title": one.title,
+                "kind": one.crash.kind.value,
+                "state": GroupState.NEW.value,
+                "first_seen": one.at,
+                "last_seen": one.at,
+                "created": now,
+            }
+            for one in alone
+        ],
+    )
+    notices = [{"kind": "new-group", "group_id": number, "at": now} for number in made]
+    if notices:
+        connection.execute(schema.notice.insert(), notices)
+    own = dict(zip((one.key for one in alone), made, strict=True))
+    groups = [own.get(one.key, one.group_id) for one in firsts]
+    signatures = insert_many(
         connection,
         schema.signature,
-        scheme=scheme,
-        version=version,
-        key=name,
-        group_id=group_id,
-        why=why,
-        by=by,
-        title=title,
-        first_seen=at,
-        features=msgspec.msgpack.encode(features(crash)),
+        [_row(one, group_id) for one, group_id in zip(firsts, groups, strict=True)],
     )
-    frames = significant(crash) or tuple(frame for frame in crash.frames if frame.function)
-    rows = [
+    frames = [
         {
             "signature_id": signature_id,
             "depth": depth,
             "function": frame.function or "",
             "module": frame.module or "",
         }
-        for depth, frame in enumerate(frames[:64])
+        for one, signature_id in zip(firsts, signatures, strict=True)
+        for depth, frame in enumerate(_shown(one.crash))
     ]
-    if rows:
-        connection.execute(schema.frame.insert(), rows)
-    return signature_id, group_id
+    if frames:
+        connection.execute(schema.frame.insert(), frames)
+    return {
+        one.key: (signature_id, group_id)
+        for one, signature_id, group_id in zip(firsts, signatures, groups, strict=True)
+        if group_id is not None
+    }
+
+
+def new_signature(connection: Connection, first: First, *, now: float) -> tuple[int, int]:
+    """One of them: the ids of the signature and its group."""
+    return new_signatures(connection, [first], now=now)[first.key]
+
+
+def _row(one: First, group_id: int | None) -> dict[str, Any]:
+    scheme, version, name = one.key
+    return {
+        "scheme": scheme,
+        "version": version,
+        "key": name,
+        "group_id": group_id,
+        "why": one.why or (_WHY[scheme] if one.group_id is None else ""),
+        "by": one.by,
+        "title": one.title,
+        "first_seen": one.at,
+        "features": msgspec.msgpack.encode(features(one.crash)),
+    }
+
+
+def _shown(crash: Crash) -> tuple[Frame, ...]:
+    frames = significant(crash) or tuple(frame for frame in crash.frames if frame.function)
+    return frames[:64]
 
 
 _WHY = {

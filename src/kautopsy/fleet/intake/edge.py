@@ -54,17 +54,16 @@ def receive_report(
         if len(what) > limit:
             raise RefusedError(f"is larger than {limit} bytes", thing=thing, slug="too-large")
     with database.write() as connection:
-        source_id, _state = sources.find_or_add(
-            connection,
+        arrival = sources.Arrival(
             content=hashlib.sha256(raw).hexdigest(),
             kind=SourceKind.REPORT,
             name="report.json",
             path="",
             host=host,
             size=len(raw),
-            now=now,
             sent_by=sent_by,
         )
+        ((source_id, _state),) = sources.find_or_add(connection, [arrival], now=now)
         crash_id, new, report = take_report(
             connection, raw, host=host, written=now, source_id=source_id, now=now
         )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,8 @@ from kautopsy.model.errors import KautopsyError, UnreadableError
 
 BATCH = 500
 """Crashes of a transaction."""
+FILES = 64
+"""Files whose crashes share transactions: to commit costs as much as several crashes do."""
 _LARGEST_DOCUMENT = 256 << 20
 _KINDS = {
     Shape.DUMP: SourceKind.DUMP,
@@ -62,6 +65,29 @@ class Tally:
         self.new_crashes += stored.new
         self.new_groups += stored.new_groups
         self.regressions += stored.regressions
+
+
+@dataclass
+class _File:
+    """A file on its way into the store."""
+
+    path: Path
+    shape: Shape
+    source: sources.Arrival
+    written: float
+    source_id: int = 0
+    state: str = ""
+    failed: KautopsyError | OSError | None = None
+
+    @property
+    def is_log(self) -> bool:
+        """It is a log whose crashes are not all stored."""
+        return self.shape in (Shape.LOG, Shape.ROWS) and self.state != "done"
+
+    @property
+    def is_document(self) -> bool:
+        """It is a document that is not stored."""
+        return self.shape not in (Shape.LOG, Shape.ROWS, Shape.DUMP) and self.state != "done"
 
 
 class _Row(msgspec.Struct):
@@ -100,14 +126,9 @@ class Ingest:
         for root in paths:
             if not root.exists():
                 raise UnreadableError("no such file", thing=str(root), slug="no-such-file")
-            for path in walk(root):
-                host = self._host or host_of(path, root)
-                try:
-                    self.file(path, host=host)
-                except KautopsyError as error:
-                    self.tally.skipped.append((path, str(error)))
-                except OSError as error:
-                    self.tally.skipped.append((path, error.strerror or str(error)))
+            files = walk(root)
+            while some := list(islice(files, FILES)):
+                self._several(some, root)
         return self.tally
 
     def file(
@@ -125,6 +146,54 @@ class Ingest:
         :param kept_as: what the store calls it, where it lies in the data directory
         :raises UnreadableError: it cannot be read, or is damaged
         """
+        one = self._look(path, host, name=name, kept_as=kept_as, sent_by=sent_by)
+        if one is None:
+            return None
+        self._enter([one])
+        for log in self._logs([one]):
+            if log.failed is not None:
+                raise log.failed
+        if one.is_document:
+            self._document(one)
+        return one.source_id
+
+    def _several(self, paths: Sequence[Path], root: Path) -> None:
+        """Files whose crashes share transactions."""
+        found: list[_File] = []
+        for path in paths:
+            with self._passed_over(path):
+                one = self._look(path, self._host or host_of(path, root))
+                if one is not None:
+                    found.append(one)
+        self._enter(found)
+        for log in self._logs(found):
+            with self._passed_over(log.path):
+                if log.failed is not None:
+                    raise log.failed
+        for one in found:
+            if one.is_document:
+                with self._passed_over(one.path):
+                    self._document(one)
+
+    @contextmanager
+    def _passed_over(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except KautopsyError as error:
+            self.tally.skipped.append((path, str(error)))
+        except OSError as error:
+            self.tally.skipped.append((path, error.strerror or str(error)))
+
+    def _look(
+        self,
+        path: Path,
+        host: str,
+        *,
+        name: str | None = None,
+        kept_as: str | None = None,
+        sent_by: str = "",
+    ) -> _File | None:
+        """What a file is; None where it is nothing that can be read."""
         if self._on_file is not None:
             self._on_file(path)
         shape = sniff(path)
@@ -135,57 +204,69 @@ class Ingest:
             self.tally.skipped.append((path, why))
             return None
         info = path.stat()
+        source = sources.Arrival(
+            content=content_id(path),
+            kind=_KINDS[shape],
+            name=safe_name(name or path.name),
+            path=kept_as or str(path.resolve()),
+            host=host,
+            size=info.st_size,
+            sent_by=sent_by,
+        )
+        return _File(path, shape, source, info.st_mtime)
+
+    def _enter(self, files: Sequence[_File]) -> None:
+        """Give files their sources, and ask for the analysis of dumps."""
+        if not files:
+            return
         now = time.time()
         with self._database.write() as connection:
-            source_id, state = sources.find_or_add(
-                connection,
-                content=content_id(path),
-                kind=_KINDS[shape],
-                name=safe_name(name or path.name),
-                path=kept_as or str(path.resolve()),
-                host=host,
-                size=info.st_size,
-                now=now,
-                sent_by=sent_by,
-            )
-            if shape is Shape.DUMP and sources.queue(connection, source_id, now):
-                self.tally.dumps += 1
-        self.tally.files += 1
-        if state == "done" or shape is Shape.DUMP:
-            self.tally.unchanged += state == "done"
-            return source_id
-        if shape in (Shape.LOG, Shape.ROWS):
-            self._log(path, shape, source_id, host, info.st_mtime)
-        else:
-            self._document(path, shape, source_id, host, info.st_mtime, now)
-        return source_id
+            rows = sources.find_or_add(connection, [one.source for one in files], now=now)
+            met: set[int] = set()
+            for one, (source_id, state) in zip(files, rows, strict=True):
+                # Of two copies one is read.
+                state = "done" if source_id in met else state
+                met.add(source_id)
+                one.source_id, one.state = source_id, state
+                if one.shape is Shape.DUMP and sources.queue(connection, source_id, now):
+                    self.tally.dumps += 1
+                self.tally.files += 1
+                self.tally.unchanged += state == "done"
 
-    def _log(self, path: Path, shape: Shape, source_id: int, host: str, written: float) -> None:
-        read = _rows if shape is Shape.ROWS else _whole
-        found = read(path, host, written, source_id)
-        while batch := list(islice(found, BATCH)):
-            with self._database.write() as connection:
-                self.tally.add(record(connection, batch))
-        with self._database.write() as connection:
-            sources.set_state(connection, source_id, "done")
+    def _logs(self, files: Sequence[_File]) -> list[_File]:
+        """Read the logs among ``files`` and store their crashes: those logs.
 
-    def _document(
-        self, path: Path, shape: Shape, source_id: int, host: str, written: float, now: float
-    ) -> None:
-        raw = _read(path)
+        Where one cannot be read to its end, what stands before that is stored, and it is not done.
+        """
+        logs = [one for one in files if one.is_log]
+        ended: list[_File] = []
+        found = chain.from_iterable(_sightings(log, ended) for log in logs)
+        while True:
+            batch = list(islice(found, BATCH))
+            done = [log.source_id for log in ended if log.failed is None]
+            if batch or done:
+                with self._database.write() as connection:
+                    self.tally.add(record(connection, batch))
+                    sources.set_done(connection, done)
+            if not batch:
+                return logs
+            ended.clear()
+
+    def _document(self, one: _File) -> None:
+        raw = _read(one.path)
         with self._database.write() as connection:
             stored = documents.take(
                 connection,
-                shape,
+                one.shape,
                 raw,
-                host=host,
-                written=written,
-                source_id=source_id,
-                now=now,
+                host=one.source.host,
+                written=one.written,
+                source_id=one.source_id,
+                now=time.time(),
             )
-            sources.set_state(connection, source_id, "done")
+            sources.set_state(connection, one.source_id, "done")
         self.tally.add(stored)
-        self.tally.answers += shape in (Shape.DOCTOR, Shape.DRILL)
+        self.tally.answers += one.shape in (Shape.DOCTOR, Shape.DRILL)
 
 
 def walk(root: Path) -> Iterator[Path]:
@@ -201,14 +282,26 @@ def walk(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _whole(path: Path, host: str, written: float, source_id: int) -> Iterator[Sighting]:
-    with path.open("rb") as stream:
-        yield from sightings(stream, host=host, written=written, source_id=source_id)
+def _sightings(log: _File, ended: list[_File]) -> Iterator[Sighting]:
+    """The crashes of a log, which then joins ``ended``."""
+    read = _rows if log.shape is Shape.ROWS else _whole
+    try:
+        yield from read(log)
+    except (KautopsyError, OSError) as error:
+        log.failed = error
+    ended.append(log)
 
 
-def _rows(path: Path, host: str, written: float, source_id: int) -> Iterator[Sighting]:
+def _whole(log: _File) -> Iterator[Sighting]:
+    with log.path.open("rb") as stream:
+        yield from sightings(
+            stream, host=log.source.host, written=log.written, source_id=log.source_id
+        )
+
+
+def _rows(log: _File) -> Iterator[Sighting]:
     """The crashes of JSON lines; each row is a log of its own."""
-    with path.open("rb") as stream:
+    with log.path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue
@@ -217,11 +310,16 @@ def _rows(path: Path, host: str, written: float, source_id: int) -> Iterator[Sig
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise UnreadableError(
                     f"line {number} is no row of a corpus: {error}",
-                    thing=str(path),
+                    thing=str(log.path),
                     slug="bad-corpus",
                 ) from error
             text = io.BytesIO((row.log or "").encode("utf-8", "replace"))
-            yield from sightings(text, host=host or row.host, written=written, source_id=source_id)
+            yield from sightings(
+                text,
+                host=log.source.host or row.host,
+                written=log.written,
+                source_id=log.source_id,
+            )
 
 
 def _read(path: Path) -> bytes:
