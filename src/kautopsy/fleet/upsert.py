@@ -58,9 +58,12 @@ def _statement(
             values[name] = func.coalesce(new[name], old[name])
         else:
             values[name] = case((new[name] != "", new[name]), else_=old[name])
-    if values:
-        return insert.on_conflict_do_update(index_elements=list(keys), set_=values)
-    return insert.on_conflict_do_nothing(index_elements=list(keys))
+    statement: Executable = (
+        insert.on_conflict_do_update(index_elements=list(keys), set_=values)
+        if values
+        else insert.on_conflict_do_nothing(index_elements=list(keys))
+    )
+    return statement
 
 
 def insert_one(connection: Connection, table: Table, **values: Any) -> int:

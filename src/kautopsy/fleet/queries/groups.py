@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, or_, select
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from kautopsy.fleet import schema
 from kautopsy.fleet.database import as_struct
@@ -34,7 +51,9 @@ from kautopsy.model.errors import UnreadableError
 HARM_DAYS = 30
 _DEATH = 10
 """A death of a machine harms as much as so many reports that it survived."""
+_COUNTED = ("crashes", "first_seen", "last_seen")
 _G = schema.group.c
+_S = TypeVar("_S", bound=msgspec.Struct)
 
 
 def like(text: str) -> str:
@@ -56,18 +75,24 @@ def ranked(
     wanted = wanted or GroupFilter()
     conditions = _conditions(wanted, now)
     total = connection.scalar(select(func.count()).select_from(schema.group).where(*conditions))
-    statement = _rows(now).where(*conditions)
-    order = {
-        GroupSort.HARM: "harm",
-        GroupSort.LAST_SEEN: "last_seen",
-        GroupSort.FIRST_SEEN: "first_seen",
-        GroupSort.CRASHES: "crashes",
-        GroupSort.HOSTS: "hosts",
+    order: ColumnElement[Any] = {
+        GroupSort.HARM: _harm(now),
+        GroupSort.LAST_SEEN: _G.last_seen,
+        GroupSort.FIRST_SEEN: _G.first_seen,
+        GroupSort.CRASHES: _G.crashes,
+        GroupSort.HOSTS: _how_many(schema.group_host),
     }[wanted.sort]
-    column = statement.selected_columns[order]
-    statement = statement.order_by(column.desc(), _G.deaths.desc(), _G.last_seen.desc(), _G.id)
-    rows = connection.execute(statement.limit(wanted.limit).offset(wanted.offset)).all()
-    return GroupPage(total=total or 0, groups=_with_rates(connection, rows, now))
+    # Of all groups only what they are ranked by is asked; the rest, of those that are shown.
+    found = connection.scalars(
+        select(_G.id)
+        .where(*conditions)
+        .order_by(order.desc(), _G.deaths.desc(), _G.last_seen.desc(), _G.id)
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    ).all()
+    rows = {one.id: one for one in connection.execute(_rows(now).where(_G.id.in_(found)))}
+    groups = _with_rates(connection, [rows[number] for number in found])
+    return GroupPage(total=total or 0, groups=groups)
 
 
 def row(connection: Connection, group_id: int, *, now: float | None = None) -> GroupRow:
@@ -78,7 +103,7 @@ def row(connection: Connection, group_id: int, *, now: float | None = None) -> G
     now = time.time() if now is None else now
     number = resolve(connection, group_id)
     rows = connection.execute(_rows(now).where(_G.id == number)).all()
-    return _with_rates(connection, rows, now)[0]
+    return _with_rates(connection, rows)[0]
 
 
 def resolve(connection: Connection, group_id: int) -> int:
@@ -112,8 +137,8 @@ def detail(connection: Connection, group_id: int, *, now: float | None = None) -
     return GroupDetail(
         group=group,
         signatures=_signatures(connection, number),
-        hosts=_hosts(connection, number),
-        builds=_builds(connection, number),
+        hosts=_hit(connection, number, schema.group_host, schema.host, GroupHost),
+        builds=_hit(connection, number, schema.group_build, schema.build, GroupBuild),
         days=days(connection, number),
         exemplars=crashes.rows(
             connection, schema.crash.c.group_id == number, schema.crash.c.exemplar, limit=20
@@ -168,50 +193,39 @@ def notes(connection: Connection, subject: str, subject_id: int) -> tuple[Note, 
     )
 
 
+def _harm(now: float) -> ColumnElement[int]:
+    """Crashes of a group in the last :data:`HARM_DAYS` days, deaths weighed."""
+    table = schema.group_day.c
+    return func.coalesce(
+        select(func.sum(table.crashes + (_DEATH - 1) * table.deaths))
+        .where(table.group_id == _G.id, table.day > int(now // DAY) - HARM_DAYS)
+        .scalar_subquery(),
+        0,
+    )
+
+
+def _how_many(counted: Table) -> ColumnElement[int]:
+    """Hosts or kernels of a group."""
+    return select(func.count()).where(counted.c.group_id == _G.id).scalar_subquery()
+
+
 def _rows(now: float) -> Select[Any]:
-    harm = (
-        select(
-            schema.group_day.c.group_id,
-            func.sum(schema.group_day.c.crashes + (_DEATH - 1) * schema.group_day.c.deaths).label(
-                "harm"
-            ),
-        )
-        .where(schema.group_day.c.day > int(now // DAY) - HARM_DAYS)
-        .group_by(schema.group_day.c.group_id)
-        .subquery()
-    )
-    hosts = (
-        select(schema.group_host.c.group_id, func.count().label("hosts"))
-        .group_by(schema.group_host.c.group_id)
-        .subquery()
-    )
-    builds = (
-        select(schema.group_build.c.group_id, func.count().label("builds"))
-        .group_by(schema.group_build.c.group_id)
-        .subquery()
-    )
-    return (
-        select(
-            _G.id,
-            _G.title,
-            _G.kind,
-            _state(now).label("state"),
-            _G.owner,
-            _G.fixed_in,
-            _G.ignored_until,
-            _G.regressed_at,
-            _G.first_seen,
-            _G.last_seen,
-            _G.crashes,
-            _G.deaths,
-            func.coalesce(hosts.c.hosts, 0).label("hosts"),
-            func.coalesce(builds.c.builds, 0).label("builds"),
-            func.coalesce(harm.c.harm, 0).label("harm"),
-        )
-        .select_from(schema.group)
-        .outerjoin(harm, harm.c.group_id == _G.id)
-        .outerjoin(hosts, hosts.c.group_id == _G.id)
-        .outerjoin(builds, builds.c.group_id == _G.id)
+    return select(
+        _G.id,
+        _G.title,
+        _G.kind,
+        _state(now).label("state"),
+        _G.owner,
+        _G.fixed_in,
+        _G.ignored_until,
+        _G.regressed_at,
+        _G.first_seen,
+        _G.last_seen,
+        _G.crashes,
+        _G.deaths,
+        _how_many(schema.group_host).label("hosts"),
+        _how_many(schema.group_build).label("builds"),
+        _harm(now).label("harm"),
     )
 
 
@@ -282,33 +296,51 @@ def _has_frame(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     )
 
 
-def host_days(connection: Connection, since: float, *, now: float | None = None) -> float:
-    """Days that hosts were seen since ``since``, over all hosts; each counts at least one.
+def host_days(connection: Connection, since: Iterable[int]) -> dict[int, float]:
+    """Days that hosts were seen since each of some days (since 1970), over all hosts.
 
-    A host is taken to have been there from the first to the last thing that was heard of it.
+    A host is taken to have been there from the first to the last thing that was heard of it, and
+    counts at least one day.
     """
-    table = schema.host.c
-    start = case((table.first_seen > since, table.first_seen), else_=since)
-    length = (table.last_seen - start) / DAY
-    days_of = case((length < 1, 1.0), else_=length)
-    return float(
-        connection.scalar(select(func.sum(days_of)).where(table.last_seen >= since)) or 0.0
-    )
+    host = schema.host.c
+    first, last = _day(host.first_seen), _day(host.last_seen)
+    seen = host.last_seen - host.first_seen
+    hosts = connection.execute(
+        select(
+            first,
+            last,
+            func.count(),
+            func.sum(host.last_seen),
+            func.sum(case((seen < DAY, DAY), else_=seen)),
+        ).group_by(first, last)
+    ).all()
+    found = dict.fromkeys(since, 0.0)
+    for day in found:
+        for first_day, last_day, count, last_seen, length in hosts:
+            if last_day < day:
+                continue
+            if first_day >= day:
+                found[day] += length / DAY
+            else:
+                found[day] += count if last_day == day else last_seen / DAY - count * day
+    return found
 
 
-def _with_rates(connection: Connection, rows: Any, now: float) -> tuple[GroupRow, ...]:
-    exposure: dict[int, float] = {}
+def _day(column: Column[float]) -> ColumnElement[int]:
+    return cast(column, BigInteger) // DAY
+
+
+def _with_rates(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[GroupRow, ...]:
+    exposure = host_days(connection, {int(one.first_seen // DAY) for one in rows})
     found = []
     for one in rows:
-        values = dict(one._mapping)
-        values["harm"] = int(values["harm"])
-        # To the day: groups of one day share the sum over all hosts.
-        since = one.first_seen // DAY * DAY
-        if since not in exposure:
-            exposure[since] = host_days(connection, since, now=now)
-        days_of = exposure[since]
-        values["rate"] = 1000 * one.crashes / days_of if days_of and one.hosts else None
-        values["state"] = GroupState(values["state"])
+        days_of = exposure[int(one.first_seen // DAY)]
+        values = {
+            **one._mapping,
+            "harm": int(one.harm),
+            "rate": 1000 * one.crashes / days_of if days_of and one.hosts else None,
+            "state": GroupState(one.state),
+        }
         found.append(GroupRow(**values))
     return tuple(found)
 
@@ -331,43 +363,18 @@ def _signatures(connection: Connection, group_id: int) -> tuple[SignatureRow, ..
     return tuple(SignatureRow(**one._mapping, frames=tuple(frames.get(one.id, ()))) for one in rows)
 
 
-def _hosts(connection: Connection, group_id: int) -> tuple[GroupHost, ...]:
-    table, host = schema.group_host.c, schema.host.c
+def _hit(
+    connection: Connection, group_id: int, counted: Table, thing: Table, kind: type[_S]
+) -> tuple[_S, ...]:
+    """The hosts or kernels that a group hit most, 200 of them."""
+    names = kind.__struct_fields__
     return tuple(
-        as_struct(one, GroupHost)
+        as_struct(one, kind)
         for one in connection.execute(
-            select(
-                host.name,
-                host.model,
-                host.firmware,
-                table.crashes,
-                table.first_seen,
-                table.last_seen,
-            )
-            .join(schema.host, host.id == table.host_id)
-            .where(table.group_id == group_id)
-            .order_by(table.crashes.desc(), host.name)
-            .limit(200)
-        )
-    )
-
-
-def _builds(connection: Connection, group_id: int) -> tuple[GroupBuild, ...]:
-    table, build = schema.group_build.c, schema.build.c
-    return tuple(
-        as_struct(one, GroupBuild)
-        for one in connection.execute(
-            select(
-                build.release,
-                build.build_id,
-                build.arch,
-                table.crashes,
-                table.first_seen,
-                table.last_seen,
-            )
-            .join(schema.build, build.id == table.build_id)
-            .where(table.group_id == group_id)
-            .order_by(table.crashes.desc(), build.release)
+            select(*((counted if name in _COUNTED else thing).c[name] for name in names))
+            .join(thing, thing.c.id == counted.c[f"{thing.name}_id"])
+            .where(counted.c.group_id == group_id)
+            .order_by(counted.c.crashes.desc(), thing.c[names[0]])
             .limit(200)
         )
     )
