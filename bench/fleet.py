@@ -39,8 +39,11 @@ from tests.fleet.samples import console  # noqa: E402
 from kautopsy.fleet import attribution, schema  # noqa: E402
 from kautopsy.fleet.database import Database  # noqa: E402
 from kautopsy.fleet.files import DataFolder  # noqa: E402
-from kautopsy.fleet.intake import ingest  # noqa: E402
+from kautopsy.fleet.grouping.record import record  # noqa: E402
+from kautopsy.fleet.intake import sources  # noqa: E402
 from kautopsy.fleet.intake.ingest import Ingest  # noqa: E402
+from kautopsy.fleet.intake.logs import sightings  # noqa: E402
+from kautopsy.fleet.intake.sniff import sniff  # noqa: E402
 from kautopsy.fleet.intake.upload import Uploads  # noqa: E402
 from kautopsy.fleet.queries import crashes, groups  # noqa: E402
 from kautopsy.fleet.settings import Settings  # noqa: E402
@@ -149,15 +152,12 @@ def _intake(folder: Path, count: int, kinds: int) -> None:
             memory.append(_resident())
 
     stages = Stages()
+    stage = stages.timed
     with (
-        patch.object(ingest, "sightings", stages.timed("reading", ingest.sightings)),
-        patch.object(ingest, "record", stages.timed("grouping and storing", ingest.record)),
-        patch.object(ingest, "sniff", stages.timed("telling files apart", ingest.sniff)),
-        patch.object(
-            ingest.sources,
-            "find_or_add",
-            stages.timed("entering files", ingest.sources.find_or_add),
-        ),
+        patch(f"{Ingest.__module__}.sightings", stage("reading", sightings)),
+        patch(f"{Ingest.__module__}.record", stage("grouping and storing", record)),
+        patch(f"{Ingest.__module__}.sniff", stage("telling files apart", sniff)),
+        patch.object(sources, "find_or_add", stage("entering files", sources.find_or_add)),
         Database.open(f"sqlite:///{folder / 'intake.sqlite'}") as store,
     ):
         wall, cpu = time.monotonic(), time.process_time()

@@ -75,6 +75,11 @@ class Database:
         return database
 
     @property
+    def engine(self) -> Engine:
+        """What connects, for those who watch it."""
+        return self._engine
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether this is SQLite."""
         return self._engine.dialect.name == "sqlite"

@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from kautopsy.model.errors import UnreadableError
 
@@ -41,10 +42,15 @@ def upgrade(database: Database, to: str = "head") -> None:
     if now == head() and to == "head":
         return
     with database.write() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(_FOLDER))
-        config.attributes["connection"] = connection
-        command.upgrade(config, to)
+        command.upgrade(config(connection), to)
+
+
+def config(connection: Connection) -> Config:
+    """Alembic's, for the store of ``connection``."""
+    found = Config()
+    found.set_main_option("script_location", str(_FOLDER))
+    found.attributes["connection"] = connection
+    return found
 
 
 def check(database: Database) -> None:

@@ -23,10 +23,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from kautopsy.fleet.columns import Id, count_, id_, ref, text_, time_
 from kautopsy.fleet.columns import metadata as metadata
+
+_DUMPED = text("origin <> 'log'")
 
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), text_("value"))
 
@@ -89,7 +92,7 @@ source = Table(
     Column("kind", String(16), nullable=False),
     text_("name"),
     # Where the bytes lie: a path below the data directory, or an absolute one. Empty: not kept.
-    text_("path"),
+    text_("path", index=True),
     Column("host_name", String(255), nullable=False, server_default=""),
     count_("size"),
     time_("received", index=True),
@@ -220,6 +223,8 @@ crash = Table(
     Column("document", LargeBinary, nullable=True),
     Index("ix_crash_group_id_at", "group_id", "at"),
     Index("ix_crash_host_id_at", "host_id", "at"),
+    # Few of a host's crashes: intake looks through them for every log.
+    Index("ix_crash_dumped", "host_id", sqlite_where=_DUMPED, postgresql_where=_DUMPED),
 )
 
 report = Table(
