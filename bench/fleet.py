@@ -128,7 +128,7 @@ def bench_intake(folder: Path) -> None:
         ("no two of which are alike", few, few),
     ):
         print(f"crashes {what}:")
-        place = folder / str(kinds)
+        place = folder / what
         place.mkdir()
         _intake(place, count, kinds)
 
