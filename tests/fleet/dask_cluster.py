@@ -56,7 +56,7 @@ def cluster(
                 "--threads", str(threads), "--name", f"w{number}",
             ]  # fmt: skip
             found.workers.append(_start(stack, argv, Path(folder, f"w{number}.log"), env))
-        _wait_for(address, workers, threads)
+        wait_for(address, workers, threads)
         yield found
 
 
@@ -86,7 +86,10 @@ def _address(file: Path, scheduler: subprocess.Popen[bytes]) -> str:
     raise AssertionError("no scheduler")
 
 
-def _wait_for(address: str, workers: int, threads: int) -> None:
+def wait_for(address: str, workers: int, threads: int) -> None:
+    """Wait until so many workers are there."""
+    if not workers:
+        return
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from sqlalchemy import Table, func, select
@@ -211,7 +212,10 @@ def test_manifests_are_what_kubernetes_takes() -> None:
     """Offline: every workload is restricted, selects its own pods, and mounts what it names."""
     documents = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/fleet.yaml").read_text()))
     kinds = [document["kind"] for document in documents]
-    assert kinds.count("Deployment") == 3 and "PersistentVolumeClaim" in kinds
+    assert kinds.count("Deployment") == 4 and "NetworkPolicy" in kinds
+    for document in documents:
+        # Every field by the API's own schema: a name that is spelt wrong is an error.
+        kubernetes_validate.validate(document, "1.29", strict=True)
     claims = {d["metadata"]["name"] for d in documents if d["kind"] == "PersistentVolumeClaim"}
     services = {
         d["metadata"]["name"]: d["spec"]["selector"] for d in documents if d["kind"] == "Service"
@@ -245,6 +249,15 @@ def test_manifests_are_what_kubernetes_takes() -> None:
             assert all(name in text or "tcp://" not in text for name in services)
     for selector in services.values():
         assert any(selector.items() <= one.items() for one in labels)
+
+
+def test_the_schema_of_kubernetes_finds_a_slip() -> None:
+    text = (ROOT / "deploy/kubernetes/fleet.yaml").read_text()
+    for right, wrong in (("containerPort:", "containerport:"), ("cpu: 100m", "cpu: [1]")):
+        documents = yaml.safe_load_all(text.replace(right, wrong))
+        with pytest.raises(kubernetes_validate.ValidationError):
+            for document in documents:
+                kubernetes_validate.validate(document, "1.29", strict=True)
 
 
 UNITS = [p for p in sorted((ROOT / "deploy/systemd").iterdir()) if p.suffix != ".sysusers"]

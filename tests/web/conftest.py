@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 from tests.web.fleet import PASSWORD, add_people, fill
@@ -57,6 +60,28 @@ def make_client(database: Database, folder: Path) -> Callable[..., TestClient]:
         return TestClient(app, base_url="http://127.0.0.1:8470", follow_redirects=False)
 
     return make
+
+
+@pytest.fixture
+def url(database: Database, folder: Path) -> Iterator[str]:
+    """The address of a server that listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
+        app = create_app(
+            database,
+            WebConfig(public_url=address),
+            data=DataFolder(folder / "data"),
+            settings=Settings(upload_limit=8 << 20),
+        )
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.05)
+        yield address
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="module")

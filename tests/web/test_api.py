@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
+import select
+import socket
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 from tests.fleet.samples import console
@@ -197,6 +202,32 @@ def test_what_is_too_large_or_wrong_is_refused(host: TestClient, tmp_path: Path)
     assert patch(host, upload, 0, raw) == 200
     answer = host.post(f"/api/v1/uploads/{upload}/finish")
     assert answer.status_code == 413, answer.text
+
+
+def test_ten_gigabytes_end_at_the_limit(url: str, token: Token, folder: Path) -> None:
+    """Whoever announces what is allowed and then sends 10 GiB is stopped, and fills no disk."""
+    header = token(Role.HOST, "edge01")
+    limit = 8 << 20
+    said = {"name": "v", "size": 10 << 30, "sha256": "a" * 64}
+    with httpx.Client(base_url=url, headers=header) as client:
+        assert client.post("/api/v1/uploads", json=said).status_code == 413
+        upload = client.post("/api/v1/uploads", json=said | {"size": limit}).json()["id"]
+    where = urlsplit(url)
+    sent = 0
+    with socket.create_connection((where.hostname, where.port), timeout=60) as connection:
+        connection.sendall(
+            f"PATCH /api/v1/uploads/{upload} HTTP/1.1\r\nHost: {where.netloc}\r\n"
+            f"Authorization: {header['authorization']}\r\nUpload-Offset: 0\r\n"
+            f"Content-Length: {10 << 30}\r\n\r\n".encode()
+        )
+        # It may end the connection before it answers.
+        with contextlib.suppress(ConnectionError):
+            while not select.select([connection], [], [], 0)[0]:
+                sent += connection.send(bytes(1 << 20))
+                assert sent < 1 << 30
+            assert b" 413 " in connection.recv(4096).split(b"\r\n")[0]
+    assert sent > limit
+    assert (folder / "data" / "incoming" / upload).stat().st_size <= limit
 
 
 def test_many_uploads_at_once_some_cut_off(

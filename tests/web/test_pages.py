@@ -191,7 +191,11 @@ def test_settings_come_from_file_environment_and_command_line(
         trusted_proxies=("10.0.0.1", "10.0.0.2"),
     )  # fmt: skip
     assert found.secure
-    for text in ("[web]\nprot = 1\n", "[web]\nport = []\n", '[web]\npublic-url = "x"\n', "[web"):
+    monkeypatch.delenv("KAUTOPSY_WEB_TRUSTED_PROXIES")
+    for text in (
+        "[web]\nprot = 1\n", "[web]\nport = []\n", '[web]\npublic-url = "x"\n', "[web",
+        '[web]\nproxy-header = "X-Forwarded-User"\n',
+    ):  # fmt: skip
         file.write_text(text)
         with pytest.raises(UsageError) as caught:
             load(file)

@@ -203,9 +203,15 @@ def test_a_proxy_is_believed_only_where_it_stands(
     make_client: Callable[..., TestClient], database: Database
 ) -> None:
     header = {"x-forwarded-user": "zoe"}
+    assert make_client().get("/login", headers=header).status_code == 200
+    assert make_client().get("/", headers={"x-forwarded-user": "admin"}).status_code == 303
+    with pytest.raises(ValueError, match="trusted_proxies"):
+        make_client(proxy_header="x-forwarded-user")
     far = make_client(proxy_header="x-forwarded-user", trusted_proxies=("10.9.8.7",))
     assert far.get("/login", headers=header).status_code == 200
     near = make_client(proxy_header="x-forwarded-user", trusted_proxies=("testclient",))
+    twice = [("x-forwarded-user", "admin"), ("x-forwarded-user", "zoe")]
+    assert near.get("/login", headers=twice).status_code == 200
     answer = near.get("/login?next=/hosts", headers=header)
     assert (answer.status_code, answer.headers["location"]) == (303, "/hosts")
     assert near.get("/", headers=header).status_code == 200

@@ -36,7 +36,7 @@ class WebConfig(
     session_hours: float = 12.0
     proxy_header: str = ""
     proxy_role: Role = Role.VIEWER
-    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    trusted_proxies: tuple[str, ...] = ()
     snapshots: str = ""
     webhook: str = ""
     mail_to: tuple[str, ...] = ()
@@ -52,6 +52,9 @@ class WebConfig(
             raise ValueError("log_format is text or json")
         if self.proxy_role is Role.HOST:
             raise ValueError("proxy_role is a person's: viewer, triager or admin")
+        if self.proxy_header and not self.trusted_proxies:
+            # Anybody who reaches the port could say who he is, other users of this machine too.
+            raise ValueError("proxy_header needs trusted_proxies: the addresses of the proxies")
 
     @property
     def secure(self) -> bool:

@@ -61,7 +61,9 @@ def proxied_name(request: Request, config: WebConfig) -> str:
     peer = request.client.host if request.client else ""
     if peer not in config.trusted_proxies:
         return ""
-    return request.headers.get(config.proxy_header, "").strip()
+    said = request.headers.getlist(config.proxy_header)
+    # Twice is once too often: a proxy that adds its own did not strip the browser's.
+    return said[0].strip() if len(said) == 1 else ""
 
 
 def identify(request: Request, database: Database, config: WebConfig) -> Identity | None:

@@ -23,7 +23,6 @@ from kautopsy.web.notify import Notifier
 _LOG = logging.getLogger("kautopsy.web")
 _UPKEEP_SECONDS = 60.0
 _RETENTION_EVERY = 10
-_STALE_UPLOAD = 7 * 86400.0
 _SHUTDOWN_SECONDS = 10
 
 
@@ -105,7 +104,7 @@ def _upkeep(
             upkeep.refresh(database)
             if number % _RETENTION_EVERY == 0:
                 retain(database, data, settings)
-                Uploads(database, data, settings).expire(_STALE_UPLOAD)
+                Uploads(database, data, settings).expire(settings.upload_expires)
         except Exception:  # as above
             _LOG.exception("upkeep failed")
         if stop.wait(_UPKEEP_SECONDS):
