@@ -213,8 +213,10 @@ def bench_pages(folder: Path) -> None:
             )
 
 
-def _note(answers: list[tuple[float, float]], child: float) -> None:
-    answers.append((time.monotonic(), child))
+def _note(
+    answers: list[tuple[float, float, float]], cpu: Callable[[], float], child: float
+) -> None:
+    answers.append((time.monotonic(), child, cpu()))
 
 
 def bench_overhead(folder: Path) -> None:
@@ -229,21 +231,23 @@ def bench_overhead(folder: Path) -> None:
             dask_cluster.cluster(workers, environment=seconds) as cluster,
         ):
             Ingest(store, host="web01").paths([dumps])
-            answers: list[tuple[float, float]] = []
+            answers: list[tuple[float, float, float]] = []
             poison.coordinator(
                 store,
                 data=place / "data",
                 scheduler=cluster.address,
                 time_limit=30.0,
-                on_seconds=partial(_note, answers),
+                on_seconds=partial(_note, answers, cluster.processor_time),
             ).run()
         # From the first that is done to the last: cluster and store are up.
         taken[workers] = (answers[-1][0] - answers[0][0]) / (count - workers)
-        busy = statistics.mean(child for _at, child in answers) / workers
+        busy = statistics.mean(child for _at, child, _cpu in answers) / workers
+        cpu = (answers[-1][2] - answers[0][2]) / (count - 1)
         print(
             f"{workers} workers: {taken[workers]:.3f} s of the clock a dump, of which its child"
             f" {busy:.3f} s: the engine adds {100 * (taken[workers] / busy - 1):.1f} %"
-            f" (load {os.getloadavg()[0]:.1f})"
+            f" (load {os.getloadavg()[0]:.1f}); coordinator, scheduler and workers compute"
+            f" {1000 * cpu:.0f} ms a dump"
         )
     print(f"a second worker: {taken[1] / taken[2]:.2f} times as fast")
 

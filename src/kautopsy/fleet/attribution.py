@@ -322,12 +322,15 @@ def _one_host(
 
 
 def _leader(found: list[Association], kinds: tuple[str, ...]) -> Association | None:
-    """The attribute that most of the group has and that cannot be chance."""
+    """The attribute that most of the group has and that cannot be chance.
+
+    Two hosts are too few, whatever p says: a kernel that nobody else runs is theirs alone.
+    """
     for one in found:
         if (
             one.kind in kinds
             and one.q <= SIGNIFICANT
-            and one.in_group >= _MOST_OF * one.group_hosts
+            and one.in_group >= max(_ENOUGH_HOSTS, _MOST_OF * one.group_hosts)
         ):
             return one
     return None

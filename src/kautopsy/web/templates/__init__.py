@@ -48,7 +48,7 @@ class Templates:
         )
         self._environment.filters.update(
             when=when, ago=ago, day=day, number=number, rate=rate, plain=one_line, segment=segment,
-            size=units.size, percent=percent,
+            size=units.size, percent=percent, counted=counted,
         )  # fmt: skip
         self._environment.globals.update(
             version=kautopsy.__version__, done_words=DONE, chart=charts, now=time.time
@@ -88,6 +88,11 @@ def ago(seconds: float | None) -> str:
 def number(value: float) -> str:
     """A count with thin spaces between thousands."""
     return f"{value:,.0f}".replace(",", "\u2009")
+
+
+def counted(value: float, noun: str, more: str = "") -> str:
+    """A count with its noun: ``1 host``, ``2 hosts``; ``more`` is a plural that takes no s."""
+    return f"{number(value)} {noun if value == 1 else more or noun + 's'}"
 
 
 def rate(value: float | None) -> str:
