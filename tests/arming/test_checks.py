@@ -234,6 +234,7 @@ WRONG: list[tuple[str, CheckStatus, dict[str, Any], str]] = [
     ("last-drill", W, {"last_drill__release": "5.14.0-1"}, "was with"),
     ("last-drill", W, {"image__initrd": FileStat(path="i", mtime=1_699_999_999, size=1)},
      "rebuilt"),
+    ("last-drill", W, {"settings__changed": 1_699_999_999}, "configuration changed"),
     ("last-drill", W, {"last_drill__passed": False}, "left no dump"),
     ("pstore", W, {"pstore": ("dmesg-efi-1",)}, "1 records"),
     ("identity", W, {"node": "localhost", "target": TargetFacts(

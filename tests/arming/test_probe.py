@@ -133,3 +133,39 @@ def test_a_list_of_modules_that_was_cut_short_is_none(
         timeout=60,
     )
     assert (done.returncode == 0, done.stdout) == ((True, b"a\n") if listed else (False, b""))
+
+
+@pytest.mark.parametrize("program", ["gzip", "zstd", "xz"])
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_the_modules_of_a_compressed_initrd(
+    shell: list[str], program: str, cut: bool, tmp_path: Path
+) -> None:
+    """What is only half written gives no list, for the distribution's lister does not either."""
+    if any(shutil.which(tool) is None for tool in (shell[0], program, "cpio")):
+        pytest.skip(f"no {shell[0]}, {program} or cpio here")
+    tree = tmp_path / "tree/usr/lib/modules/6.1"
+    tree.mkdir(parents=True)
+    for name in ("virtio_pci.ko", "dm-mod.ko.zst"):
+        (tree / name).write_bytes(os.urandom(9000))
+    make = f"cd {tmp_path}/tree && find . | cpio -o -H newc --quiet | {program} -c >../initrd"
+    subprocess.run(["sh", "-c", make], check=True)
+    image = tmp_path / "initrd"
+    if cut:
+        image.write_bytes(image.read_bytes()[:-8000])
+    (tmp_path / "bin").mkdir()
+    lister = tmp_path / "bin/lsinitramfs"
+    lister.write_text("#!/bin/sh\nexit 1\n")
+    lister.chmod(0o755)
+    functions = script_text().partition("\nsecure_boot() {")[0]
+    done = subprocess.run(
+        [*shell, "-s"],
+        input=f"{functions}\nimage_modules {image}\n".encode(),
+        capture_output=True,
+        env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        timeout=60,
+    )
+    if cut:
+        assert (done.returncode, done.stdout) == (1, b"")
+    else:
+        assert (done.returncode, done.stdout) == (0, b"dm-mod\nvirtio_pci\n")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -24,6 +25,44 @@ class Server:
     port: int
     user: str
     address: str = "127.0.0.1"
+    inside: Sequence[str] = ()
+    _daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        with (self.folder / "log").open("ab") as log:
+            self._daemon = daemon = subprocess.Popen(
+                [*self.inside, str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 30
+        while True:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((self.address, self.port), timeout=1),
+            ):
+                break
+            assert daemon.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """End it; who is logged in stays."""
+        if self._daemon is not None:
+            self._daemon.terminate()
+            self._daemon.wait(30)
+            self._daemon = None
+
+    def kill(self) -> None:
+        """It dies with all who are logged in, as a host does."""
+        assert self._daemon is not None
+        for pid in _family(self._daemon.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._daemon.wait(30)
+        self._daemon = None
 
     @property
     def name(self) -> str:
@@ -71,7 +110,8 @@ def serve(
     for name in ("host", "other", "user"):
         make_key(folder / name)
     shutil.copy(folder / "user.pub", folder / "authorized_keys")
-    server = Server(folder, free_port(), pwd.getpwuid(os.geteuid()).pw_name, address)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    server = Server(folder, free_port(), user, address, inside)
     (folder / "sshd_config").write_text(
         f"""\
 ListenAddress {address}:{server.port}
@@ -87,25 +127,18 @@ KbdInteractiveAuthentication no
     # Run by root it wants its privilege separation directory.
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen(
-            [*inside, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
-            stdin=subprocess.DEVNULL,
-            stderr=log,
-        )
+    server.start()
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection((address, server.port), timeout=1),
-            ):
-                break
-            assert daemon.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.05)
         server.know()
         yield server
     finally:
-        daemon.terminate()
-        daemon.wait(30)
+        server.end()
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that descend from it, by /proc."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    with contextlib.suppress(OSError):
+        below = [_family(int(child)) for child in children.read_text().split()]
+        return [pid, *(one for each in below for one in each)]
+    return [pid]

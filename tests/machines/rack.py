@@ -7,9 +7,11 @@ to us; the BMC has an address there that no route of ours leads to.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,8 +21,10 @@ from typing import Any
 
 from tests.host.sshd import SSHD, Server, serve
 
+from kautopsy.lab.bmc.redfish import Redfish, RedfishConfig
 from kautopsy.lab.bmc.simulator import BmcConfig, installed
 from kautopsy.lab.machines.machine import Machine
+from kautopsy.trigger.qmp import QmpWay
 
 _OURS, _THEIRS = "198.18.77.1", "198.18.77.2"
 _BMC = "198.18.78.7"
@@ -46,55 +50,80 @@ class Rack:
         self.password = self.bmc.accounts[0].password
         self._jump = jump
         self._routed = False
-        self._entry: Machine | None = None
+        self._proxy: Server | None = None
+        self._redfish: Redfish | None = None
+        self._machine: Machine | None = None
 
     def describe(self, machine: Machine) -> None:
         """Write the machine into the inventory, as ``db``."""
-        self._entry = machine
+        self._machine = machine
         self._write()
 
-    def _write(self) -> None:
-        assert self._entry is not None
-        entry = self._entry.entry()
-        assert entry.bmc is not None and entry.bmc.password is not None
-        jump = ""
-        if not self._routed:
-            options = json.dumps(self._jump.options)
-            jump = f"jump = {json.dumps(self._jump.name)}\njump_options = {options}\n"
-        (self.folder / "inventory.toml").write_text(
-            f"[hosts.db]\nssh = {json.dumps(entry.ssh)}\n"
-            f"options = {json.dumps(list(entry.options))}\n"
-            f"nodename = {json.dumps(entry.nodename)}\nuuid = {json.dumps(entry.uuid)}\n"
-            f"[hosts.db.bmc]\naddress = {json.dumps(entry.bmc.address)}\nport = {entry.bmc.port}\n"
-            f"user = {json.dumps(entry.bmc.user)}\ncipher = 3\n"
-            f"password = {{ file = {json.dumps(entry.bmc.password.file)} }}\n{jump}"
-        )
+    @property
+    def machine(self) -> Machine:
+        """The machine that is in the inventory."""
+        assert self._machine is not None
+        return self._machine
 
-    def kautopsy(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run ``kautopsy VERB db …``."""
-        verb, *more = words
-        done = subprocess.run(
-            [sys.executable, "-m", "kautopsy", verb, "db", "--patience", "3", *more],
+    def _write(self) -> None:
+        entry = self.machine.entry()
+        assert entry.bmc is not None and entry.bmc.password is not None
+        options = list(entry.options)
+        if self._proxy is not None:
+            words = ["ssh", "-o", "BatchMode=yes", "-W", "%h:%p", *_options(self._proxy)]
+            # Of two values ssh takes the first.
+            options.insert(0, f"ProxyCommand={shlex.join([*words, self._proxy.name])}")
+        lines = [
+            "[hosts.db]",
+            f"ssh = {json.dumps(entry.ssh)}",
+            f"options = {json.dumps(options)}",
+            f"nodename = {json.dumps(entry.nodename)}",
+            f"uuid = {json.dumps(entry.uuid)}",
+            "[hosts.db.bmc]",
+            f"address = {json.dumps(entry.bmc.address)}",
+            f"port = {entry.bmc.port}",
+            f"user = {json.dumps(entry.bmc.user)}",
+            "cipher = 3",
+            f"password = {{ file = {json.dumps(entry.bmc.password.file)} }}",
+        ]
+        if not self._routed:
+            lines.append(f"jump = {json.dumps(self._jump.name)}")
+            lines.append(f"jump_options = {json.dumps(self._jump.options)}")
+        if self._redfish is not None:
+            lines.append(f"redfish = {json.dumps(self._redfish.url)}")
+            lines.append(f"ca = {json.dumps(str(self._redfish.certificate))}")
+        (self.folder / "inventory.toml").write_text("\n".join(lines) + "\n")
+
+    def start(self, verb: str, *words: str) -> subprocess.Popen[str]:
+        """Start ``kautopsy VERB db …``."""
+        patience = ("--patience", "3") if verb in ("drill", "trigger") else ()
+        return subprocess.Popen(
+            [sys.executable, "-m", "kautopsy", verb, "db", *patience, *words],
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=3000,
-            check=False,
             env={
                 **os.environ,
                 "KAUTOPSY_INVENTORY": str(self.folder / "inventory.toml"),
                 "XDG_STATE_HOME": str(self.folder / "state"),
             },
         )
-        assert done.returncode == expect, (
-            f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
-        assert self.password not in done.stdout + done.stderr
-        return done
 
-    def drill(self, *words: str) -> dict[str, Any]:
-        """The record of ``kautopsy drill db --via ipmi``."""
-        done = self.kautopsy("drill", "--via", "ipmi", "--crash", "kautopsy-lab", "--json", *words)
+    def kautopsy(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run ``kautopsy VERB db …``."""
+        with self.start(*words) as process:
+            try:
+                out, err = process.communicate(timeout=3000)
+            finally:
+                process.kill()
+        assert process.returncode == expect, f"exit code {process.returncode}\n{out}\n{err}"
+        assert self.password not in out + err
+        return subprocess.CompletedProcess(words, expect, out, err)
+
+    def drill(self, *words: str, via: str = "ipmi") -> dict[str, Any]:
+        """The record of ``kautopsy drill db --via VIA``."""
+        done = self.kautopsy("drill", "--via", via, "--crash", "kautopsy-lab", "--json", *words)
         record = json.loads(done.stdout)
         assert isinstance(record, dict)
         return record
@@ -103,6 +132,15 @@ class Rack:
     def stage(record: dict[str, Any], name: str) -> str:
         """What a stage saw."""
         return next(str(s["detail"]) for s in record["stages"] if s["name"] == name)
+
+    def log_event(self, words: str) -> None:
+        """Add an entry to the BMC's event log, as ``ipmitool sel add`` takes it."""
+        file = self.folder / "event"
+        file.write_text(f"{words}\n")
+        argv = ["ip", "netns", "exec", self.bmc.namespace, "ipmitool", "-I", "lanplus", "-C", "3"]
+        argv += ["-H", _BMC, "-U", "admin", "-E", "sel", "add", str(file)]
+        env = {**os.environ, "IPMI_PASSWORD": self.password}
+        subprocess.run(argv, env=env, check=True, capture_output=True, timeout=120)
 
     def assert_unreachable(self) -> None:
         """Nothing of ours reaches the BMC."""
@@ -125,6 +163,62 @@ class Rack:
             _ip("route", "del", f"{_BMC}/32")
             self._routed = False
             self._write()
+
+    @contextlib.contextmanager
+    def redfish(self) -> Iterator[Redfish]:
+        """Give the BMC a Redfish service, on its own address and as unreachable from here."""
+        entry = self.machine.entry()
+        config = RedfishConfig(
+            password=self.password,
+            address=_BMC,
+            name=_BMC,
+            uuid=entry.uuid,
+            hostname=entry.nodename,
+        )
+        folder = self.folder / "redfish"
+        folder.mkdir()
+        with contextlib.ExitStack() as stack:
+            with _inside(self.bmc.namespace):
+                service = stack.enter_context(Redfish(config, folder, QmpWay(entry.qmp).fire))
+            self._redfish = service
+            self._write()
+            try:
+                yield service
+            finally:
+                self._redfish = None
+                self._write()
+
+    @contextlib.contextmanager
+    def reached_through(self, jump: Server | None) -> Iterator[None]:
+        """Let the machine's own sshd be reached through a jump host."""
+        self._proxy = jump
+        self._write()
+        try:
+            yield
+        finally:
+            self._proxy = None
+            self._write()
+
+
+def _options(server: Server) -> list[str]:
+    return [word for option in server.options for word in ("-o", option)]
+
+
+@contextlib.contextmanager
+def _inside(namespace: str) -> Iterator[None]:
+    """Sockets that this thread makes meanwhile are in the network namespace (Python 3.12 has
+    os.setns).
+    """
+    setns = ctypes.CDLL(None, use_errno=True).setns
+    with (
+        Path("/proc/thread-self/ns/net").open() as ours,
+        Path(f"/run/netns/{namespace}").open() as theirs,
+    ):
+        assert setns(theirs.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert setns(ours.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
 
 
 @contextlib.contextmanager

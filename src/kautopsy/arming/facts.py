@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from kautopsy.arming import facts_kdump, facts_kernel
 from kautopsy.arming.answers import Answers, ask, to_int
 from kautopsy.arming.bootloader.next_entry import next_entry
@@ -50,6 +52,9 @@ def from_answers(answers: Answers, *, live: bool) -> HostFacts:
     boot = next_entry(answers.files, efi=efi)
     node = answers.line("node") or answers.word("/proc/sys/kernel/hostname") or ""
     settings = family.settings(answers.files, os or OsRelease(id=""))
+    if settings.source in answers.stats:
+        changed = answers.stats[settings.source].mtime
+        settings = msgspec.structs.replace(settings, changed=changed)
     target = facts_kdump.target(answers)
     cmdline = answers.files.get("/proc/cmdline")
     ids = answers.said.get("id")

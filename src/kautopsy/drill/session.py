@@ -37,8 +37,6 @@ from kautopsy.trigger.records import finish, keep, who_am_i
 from kautopsy.trigger.way import Way, Whose
 from kautopsy.trigger.ways import pick, ways_for
 
-_CONNECT = 5
-"""Seconds for ssh while a machine goes down and comes up."""
 _POLL = 5.0
 _ON_CONSOLE = 8.0
 """Seconds in which a line written to the log comes out of the console, if it does at all."""
@@ -74,12 +72,16 @@ class Limits:
     :param capture: from there to the first sign of the capture kernel
     :param save: until the dump is saved
     :param back: until the machine answers again
+    :param connect: for ssh's own connection, while it goes down and comes up
+    :param look: for one look at it then, with the login: a machine that boots is slow
     """
 
     panic: float = 60.0
     capture: float = 300.0
     save: float = 3600.0
     back: float = 1200.0
+    connect: float = 5.0
+    look: float = 30.0
 
     def times(self, factor: float) -> Limits:
         """All of them, longer or shorter."""
@@ -397,7 +399,7 @@ class Session:
     def peek(self) -> Look | None:
         """One look over a connection of its own: the old one is dead and does not know it."""
         with contextlib.suppress(KautopsyError), self._open(quick=True) as host:
-            return look_at(host, timeout=20.0)
+            return look_at(host, timeout=self.limits.look)
         return None
 
     def reopen(self) -> Host:
@@ -415,5 +417,5 @@ class Session:
 
     def _open(self, *, quick: bool = False) -> contextlib.AbstractContextManager[Host]:
         machine = self.machine
-        options = (f"ConnectTimeout={_CONNECT}", *machine.options) if quick else machine.options
-        return open_host(machine.target, jump=machine.jump, options=options)
+        hurry = (f"ConnectTimeout={self.limits.connect:.0f}",) if quick else ()
+        return open_host(machine.target, jump=machine.jump, options=(*hurry, *machine.options))

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kautopsy.lab.wire import Connection
+from kautopsy.lab.wire import Connection, Wire
+from kautopsy.model.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ class SerialPort:
         """Type ``data``; a guest that is gone reads nothing, which shows elsewhere."""
         with contextlib.suppress(OSError):
             self._connection.sendall(data)
+
+    def send_break(self) -> None:
+        """A serial BREAK.
+
+        :raises UsageError: this port carries none
+        """
+        if not isinstance(self._connection, Wire):
+            raise UsageError("carries no BREAK", thing="a socket")
+        self._connection.send_break()
 
     def close(self) -> None:
         """Stop reading."""

@@ -34,32 +34,53 @@ class Hardware(Protocol):
     def ports(self) -> tuple[str, ...]:
         """Serial ports whose pipes QEMU opens, by their names in the folder."""
 
+    @property
+    def breaks(self) -> bool:
+        """They take a BREAK."""
+
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line; its sockets and pipes are in ``folder``."""
 
 
-def common_argv(accelerator: Accelerator, memory_mib: int, cpus: int, folder: Path) -> list[str]:
-    """How every guest's command line starts."""
+def common_argv(
+    accelerator: Accelerator,
+    memory_mib: int,
+    cpus: int,
+    folder: Path,
+    *,
+    own_time: bool = False,
+    breaks: bool = False,
+) -> list[str]:
+    """How every guest's command line starts.
+
+    :param own_time: where the CPU is emulated, its clock goes by what it has run, so that a host
+        that forgets it for a minute costs it no watchdog and no time limit; one CPU at a time then
+    :param breaks: its console takes a BREAK
+    """
     # With five-level page tables the tools of older suites find nothing; with SVM, udev has the
     # emulated CPU start a hypervisor.
-    threads, cpu = "", "max,la57=off,svm=off"
+    threads, cpu, clock = "", "max,la57=off,svm=off", []
     if accelerator is Accelerator.TCG:
         # TCG stores "rep stosb" byte by byte: kernels that think it fast copy at half the speed.
         threads, cpu = ",thread=multi", f"{cpu},erms=off,fsrm=off"
+        if own_time:
+            # 2^3 ns an instruction; -icount is not for several threads.
+            threads, clock = ",thread=single", ["-icount", "shift=3,sleep=on"]
     return [
         _PROGRAM,
         *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-accel", f"{accelerator}{threads}"),
+        *("-accel", f"{accelerator}{threads}", *clock),
         *("-cpu", cpu),
         *("-m", str(memory_mib), "-smp", str(cpus)),
         *("-chardev", f"socket,id=qmp,path={folder / 'qmp'}", "-mon", "qmp,mode=control"),
-        *serial_argv("console", folder),
+        *serial_argv("console", folder, breaks=breaks),
     ]
 
 
-def serial_argv(name: str, folder: Path) -> list[str]:
+def serial_argv(name: str, folder: Path, *, breaks: bool = False) -> list[str]:
     """The next serial port, on a :class:`~kautopsy.lab.wire.Wire`."""
-    return ["-chardev", f"pipe,id={name},path={folder / name}", "-serial", f"chardev:{name}"]
+    mux = ",mux=on" * breaks
+    return ["-chardev", f"pipe,id={name},path={folder / name}{mux}", "-serial", f"chardev:{name}"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +99,7 @@ class InitramfsHardware:
     disks: tuple[Path, ...]
     extra: tuple[str, ...] = ()
     ports = ("console", "shell")
+    breaks = False
 
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line; its sockets and pipes are in ``folder``."""
@@ -113,7 +135,9 @@ class Qemu:
         listener = _listen(folder / "qmp")
         with contextlib.ExitStack() as undo:
             undo.callback(listener.close)
-            self.ports = {name: Wire(folder / name) for name in hardware.ports}
+            self.ports = {
+                name: Wire(folder / name, breaks=hardware.breaks) for name in hardware.ports
+            }
             for port in self.ports.values():
                 undo.callback(port.close)
             with self._words.open("wb") as words:

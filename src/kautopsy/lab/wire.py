@@ -15,6 +15,9 @@ import select
 from pathlib import Path
 from typing import Protocol
 
+from kautopsy.model.errors import UsageError
+
+_ESCAPE = b"\x01"
 _ROOM = 1 << 20
 _PATIENCE_MS = 10_000
 
@@ -39,11 +42,13 @@ class Wire:
     """A serial port of a QEMU that is started with ``-chardev pipe,path=PATH`` after this.
 
     :param path: QEMU adds ``.in`` and ``.out`` (qemu-options, ``-chardev pipe``); both are made
+    :param breaks: it is a ``mux=on`` one, which takes what follows ^A for itself
     :ivar path: the same
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, breaks: bool = False) -> None:
         self.path = path
+        self._breaks = breaks
         there, back = Path(f"{path}.in"), Path(f"{path}.out")
         for fifo in (there, back):
             fifo.unlink(missing_ok=True)
@@ -70,6 +75,18 @@ class Wire:
 
         :raises TimeoutError: the guest has not read for 10 s
         """
+        self._send(data.replace(_ESCAPE, _ESCAPE * 2) if self._breaks else data)
+
+    def send_break(self) -> None:
+        """A serial BREAK (chardev/char-mux.c: ^A b).
+
+        :raises UsageError: this wire carries none
+        """
+        if not self._breaks:
+            raise UsageError("carries no BREAK", thing=str(self.path))
+        self._send(_ESCAPE + b"b")
+
+    def _send(self, data: bytes) -> None:
         poll = select.poll()
         poll.register(self._to, select.POLLOUT)
         while data:

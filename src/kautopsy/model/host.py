@@ -182,10 +182,12 @@ class KdumpSettings(Noun, frozen=True, kw_only=True):
     :param base: its command line, where it is not the running kernel's
     :param removed: words taken away
     :param kexec_file: the image is loaded by kexec_file_load(2); None if it depends
+    :param changed: when ``source`` was, in seconds since 1970
     :param sysctls: the capture kernel runs the machine's own user space, which sets its sysctls
     """
 
     source: str = ""
+    changed: int | None = None
     enabled: bool | None = None
     collector: str = ""
     base: str = ""

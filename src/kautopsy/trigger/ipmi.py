@@ -12,7 +12,7 @@ import msgspec
 
 from kautopsy.host.inventory import Bmc
 from kautopsy.model.errors import KautopsyError, MissingToolError, UnreachableError
-from kautopsy.trigger.console.recording import Recording
+from kautopsy.trigger.console.source import Sink
 from kautopsy.trigger.ipmi_child import Answer, Job, Typed
 from kautopsy.trigger.ipmi_words import explain
 from kautopsy.trigger.look import clean_serial, clean_uuid
@@ -123,7 +123,7 @@ class PyghmiConsole:
         self._connected = threading.Event()
         self._error: KautopsyError | None = None
 
-    def start(self, recording: Recording) -> None:
+    def start(self, recording: Sink) -> None:
         """Connect; a session that somebody left behind is ended.
 
         :raises KautopsyError: it does not connect, and why
@@ -147,7 +147,7 @@ class PyghmiConsole:
                 self.close()
                 raise UnreachableError("does not connect", thing=self.where, slug="no-console")
 
-    def _read(self, child: subprocess.Popen[bytes], recording: Recording) -> None:
+    def _read(self, child: subprocess.Popen[bytes], recording: Sink) -> None:
         assert child.stdout is not None
         for line in child.stdout:
             answer = msgspec.json.decode(line, type=Answer)

@@ -7,6 +7,7 @@ import importlib.util
 from kautopsy.host.inventory import ConsoleSpec, Machine
 from kautopsy.host.ssh import SshHost
 from kautopsy.model.errors import UsageError
+from kautopsy.trigger.console.reopened import Reopened
 from kautopsy.trigger.console.source import FileSource, ProgramSource, SocketSource, Source
 from kautopsy.trigger.ipmi import PyghmiConsole
 from kautopsy.trigger.ipmitool import Ipmitool, ipmitool_console
@@ -68,14 +69,14 @@ def _sol(machine: Machine, how: str, jump: SshHost | None) -> Source:
                 thing=machine.name,
                 hint='console = { sol = "ipmitool" } runs ipmitool there',
             )
-        return PyghmiConsole(bmc)
-    return ipmitool_console(Ipmitool(bmc, jump))
+        return Reopened(lambda: PyghmiConsole(bmc))
+    return Reopened(lambda: ipmitool_console(Ipmitool(bmc, jump)))
 
 
 def _over_ssh(spec: ConsoleSpec) -> Source:
     options = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "EscapeChar=none")
     argv = ["ssh", "-tt", *options, "--", spec.ssh, *spec.command]
-    return ProgramSource(argv, f"console of {spec.ssh}")
+    return Reopened(lambda: ProgramSource(argv, f"console of {spec.ssh}"))
 
 
 def _libvirt(machine: Machine) -> Source:

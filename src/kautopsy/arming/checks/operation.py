@@ -27,8 +27,11 @@ def last_drill(facts: HostFacts) -> Answer:
     image = facts.image.initrd
     if image is not None and image.mtime > drill.when:
         return warned("the capture initrd was rebuilt after the last drill", drill.source, again)
-    if facts.image.newer:
-        changed = ", ".join(facts.image.newer)
+    newer = list(facts.image.newer)
+    if (facts.settings.changed or 0) > drill.when and facts.settings.source not in newer:
+        newer.append(facts.settings.source)
+    if newer:
+        changed = ", ".join(newer)
         return warned("the configuration changed after the last drill", changed, again)
     days = (facts.now - drill.when) // 86400 if facts.now is not None else 0
     if days > _OLD_DRILL_DAYS:

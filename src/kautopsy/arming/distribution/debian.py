@@ -40,7 +40,8 @@ class Debian(Family):
     enables_itself = True
     wanted_by = "basic.target"
     unit_folder = "/lib/systemd/system"
-    inputs = ("/etc/default/kdump-tools", "/etc/crypttab")
+    # /etc/default/kdump-tools is read where the initrd is left behind already.
+    inputs = ("/etc/kdump/sysctl.conf", "/etc/initramfs-tools/modules", "/etc/crypttab")
 
     def settings(self, files: Mapping[str, str], os: OsRelease) -> KdumpSettings:
         """Of /etc/default/kdump-tools; the rest are kdump-config's own defaults."""

@@ -8,9 +8,14 @@
  *
  * The options are words: "lost" accepts the command and does nothing, as BMCs do shortly after a
  * reset; "reset" resets the machine instead, as some do.
+ *
+ * Preloaded, it also turns the BREAK of SOL, which ipmi_sim sends with tcsendbreak(3), into two bytes:
+ * ipmi_sim's terminal is a pty here, and a pty has no break_ctl (drivers/tty/pty.c).
  */
 #include <stdio.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 #include <OpenIPMI/ipmi_err.h>
 #include <OpenIPMI/ipmi_msgbits.h>
 #include <OpenIPMI/lanserv.h>
@@ -32,6 +37,12 @@ static void answer(unsigned char code, unsigned char *data, unsigned int *length
 {
 	data[0] = code;
 	*length = 1;
+}
+
+int tcsendbreak(int fd, int duration)
+{
+	(void)duration;
+	return write(fd, "\xff\xf3", 2) == 2 ? 0 : -1;
 }
 
 /* Chassis Control: data[0] is 0 off, 1 on, 2 cycle, 3 hard reset, 4 diagnostic, 5 soft off. */

@@ -36,6 +36,8 @@ _ATTEMPTS = 5
 # Nobody else is in a network namespace of one's own: the ports may be the usual ones.
 _LAN_PORT, _VM_PORT = 623, 19623
 _LOCKS = Path("/var/lock")
+_BREAK = b"\xff\xf3"
+"""What ipmi_sim's BREAK becomes on its pty, which has none (see diagnostic.c)."""
 _METHODS = "none md2 md5 straight"
 
 
@@ -236,7 +238,10 @@ class Bmc:
         files = ("-c", str(folder / "lan.conf"), "-f", str(folder / "bmc.emu"), "-s", str(state))
         with (folder / "ipmi_sim.log").open("wb") as words:
             return subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *inside, _SIMULATOR, "-n", *files],
+                [
+                    *("setpriv", "--pdeathsig", "KILL", *inside),
+                    *("env", f"LD_PRELOAD={plugin()}", _SIMULATOR, "-n", *files),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
@@ -261,8 +266,13 @@ class Bmc:
                 return
             with contextlib.suppress(OSError):
                 data = os.read(self._master, 4096)
-                if self._console is not None:
-                    self._console.write(data)
+                if self._console is None:
+                    continue
+                before, *after = data.split(_BREAK)
+                self._console.write(before)
+                for part in after:
+                    self._console.send_break()
+                    self._console.write(part)
 
 
 def _free_ports(address: str) -> tuple[int, int]:

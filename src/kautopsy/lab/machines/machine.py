@@ -58,7 +58,7 @@ class MachineConfig:
 
     image: MachineImage
     memory_mib: int = 1024
-    cpus: int = 2
+    cpus: int = 1
     disk: Path | None = None
     own_disk: bool = False
     direct: DirectBoot | None = None
@@ -81,11 +81,14 @@ class MachineHardware:
     direct: DirectBoot | None
     extra: tuple[str, ...]
     ports = ("console",)
+    breaks = True
 
     def argv(self, folder: Path) -> list[str]:
         """QEMU's command line."""
         argv = [
-            *common_argv(self.accelerator, self.memory_mib, self.cpus, folder),
+            *common_argv(
+                self.accelerator, self.memory_mib, self.cpus, folder, own_time=True, breaks=True
+            ),
             # A second one, for others: a socket serves one client.
             *("-chardev", f"socket,id=qmp2,path={folder / _QMP},server=on,wait=off"),
             *("-mon", "qmp2,mode=control"),

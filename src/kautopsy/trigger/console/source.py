@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Protocol
 
 from kautopsy.model.errors import KautopsyError, MissingToolError, RefusedError, UnreachableError
-from kautopsy.trigger.console.recording import Recording
 
 _PIECE = 65536
 _TELNET_IAC, _TELNET_SB, _TELNET_SE, _TELNET_WILL, _TELNET_DO, _TELNET_BREAK = (
@@ -34,6 +33,16 @@ _TELNET_IAC, _TELNET_SB, _TELNET_SE, _TELNET_WILL, _TELNET_DO, _TELNET_BREAK = (
 )
 
 
+class Sink(Protocol):
+    """What a console is fed to, as a :class:`~kautopsy.trigger.console.recording.Recording`."""
+
+    def feed(self, data: bytes) -> None:
+        """``data`` has come."""
+
+    def end(self, why: str) -> None:
+        """Nothing more comes."""
+
+
 class Source(Protocol):
     """A console that can be read, and perhaps typed at.
 
@@ -42,7 +51,7 @@ class Source(Protocol):
 
     where: str
 
-    def start(self, recording: Recording) -> None:
+    def start(self, recording: Sink) -> None:
         """Connect, and feed ``recording`` from now on.
 
         :raises UnreachableError: it cannot be opened
@@ -71,7 +80,7 @@ class _Descriptor:
         self._thread: threading.Thread | None = None
 
     def _follow(
-        self, descriptor: int, recording: Recording, decode: Callable[[bytes], bytes] | None = None
+        self, descriptor: int, recording: Sink, decode: Callable[[bytes], bytes] | None = None
     ) -> None:
         def read() -> None:
             while not self._stop.is_set():
@@ -109,7 +118,7 @@ class SocketSource(_Descriptor):
         self._socket: socket.socket | None = None
         self._telnet = _Telnet(self.write)
 
-    def start(self, recording: Recording) -> None:
+    def start(self, recording: Sink) -> None:
         """See :meth:`Source.start`."""
         try:
             if self._unix:
@@ -208,7 +217,7 @@ class FileSource(_Descriptor):
         self._speed = speed
         self._descriptor = -1
 
-    def start(self, recording: Recording) -> None:
+    def start(self, recording: Sink) -> None:
         """See :meth:`Source.start`; of a file only what comes from now on counts."""
         device = self._path.is_char_device()
         flags = (os.O_RDWR if device else os.O_RDONLY) | os.O_NOCTTY | os.O_NONBLOCK
@@ -227,7 +236,7 @@ class FileSource(_Descriptor):
             self._thread = threading.Thread(target=self._tail, args=(recording,), daemon=True)
             self._thread.start()
 
-    def _tail(self, recording: Recording) -> None:
+    def _tail(self, recording: Sink) -> None:
         while not self._stop.wait(0.2):
             with contextlib.suppress(OSError):
                 # Rotated or emptied: from its beginning.
@@ -299,7 +308,7 @@ class ProgramSource(_Descriptor):
         self._master = -1
         self._typing = threading.Lock()
 
-    def start(self, recording: Recording) -> None:
+    def start(self, recording: Sink) -> None:
         """See :meth:`Source.start`."""
         self._master, theirs = pty.openpty()
         tty.setraw(theirs)
