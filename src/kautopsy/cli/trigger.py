@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             document = trigger(
                 session, asked, folder=folder, tell=(lambda line: None) if quiet else say
             )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             say(f"interrupted: {machine.name} is {session.state}")
             session.finish(f"interrupted: {session.state}")
             raise

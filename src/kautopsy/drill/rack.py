@@ -88,7 +88,7 @@ class RackDrill:
         except DrillFailedError as error:
             self.exit_code = error.exit_code
             self._look_for_witnesses()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             self._tell(f"interrupted: {self._session.machine.name} is {self._session.state}")
             self._session.finish(f"interrupted: {self._session.state}")
             self._record(stages)
