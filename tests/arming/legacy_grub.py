@@ -82,6 +82,7 @@ class _DiskOnly:
     accelerator: Accelerator
     disk: Path
     ports = ("console",)
+    breaks = False
 
     def argv(self, folder: Path) -> list[str]:
         return [

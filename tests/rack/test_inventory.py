@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.rack.machine import NODE, Machine
 
+from kautopsy.cli._target import open_target
+from kautopsy.cli.main import main
 from kautopsy.host.inventory import load
 from kautopsy.host.secrets import Secret
 from kautopsy.model.errors import KautopsyError, UnreadableError, UsageError
@@ -168,3 +171,15 @@ def test_what_ansible_cannot_read(tmp_path: Path) -> None:
         assert caught.value.slug == "bad-inventory"
     with pytest.raises(UnreadableError):
         load(tmp_path / "none.yml")
+
+
+def test_every_verb_finds_a_machine_of_the_inventory(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``doctor``, ``arm`` and ``symbols kit`` too, by the options that stand there."""
+    with open_target("db") as host:
+        assert host.run(["uname", "-n"]).text.strip() == NODE
+    with open_target("root@db") as host:
+        assert host.name == "root@127.0.0.1"
+    main(["doctor", "db", "--json"])
+    assert '"checks": [' in capsys.readouterr().out

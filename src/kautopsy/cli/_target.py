@@ -14,10 +14,19 @@ if TYPE_CHECKING:
 def open_target(
     target: str, *, jump: str | None = None, options: Sequence[str] = ()
 ) -> Iterator[Host]:
-    """As :func:`kautopsy.host.target.open_host`; ``lab:NAME`` may boot a machine first."""
+    """As :func:`kautopsy.host.target.open_host`, for names of the inventory too; what the command
+    line says wins. ``lab:NAME`` may boot a machine first.
+    """
+    from kautopsy.host.inventory import load
     from kautopsy.host.target import open_host
 
     if not target.startswith("lab:"):
+        if target != "local" and not target.startswith("tree:"):
+            known = load()
+            if target.rpartition("@")[2] in known.machines:
+                entry = known.machine(target)
+                target, jump = entry.target, jump or entry.jump
+                options = (*options, *entry.options)
         with open_host(target, jump=jump, options=options) as host:
             yield host
         return
