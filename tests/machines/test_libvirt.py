@@ -149,9 +149,10 @@ def test_a_domain_gets_its_nmi(
                 "XDG_STATE_HOME": str(tmp_path / "state"),
             },
         )
-        assert done.returncode == status, done.stdout + done.stderr
-        assert told in done.stderr
-        assert "gives its UUID" in done.stderr
+        said = done.stdout + done.stderr
+        assert done.returncode == status, said
+        assert told in said
+        assert "gives its UUID" in said
         assert "NMI received for unknown reason" in (console / "console.log").read_text()
     finally:
         _virsh(uri, "destroy", "kautopsy")
