@@ -158,7 +158,9 @@ def ipmitool_console(tool: Ipmitool) -> ProgramSource:
     """Serial over LAN on a terminal of its own; a session that is left over is ended first."""
     with contextlib.suppress(KautopsyError):
         tool.run("sol", "deactivate")
-    argv = tool.argv("sol", "activate", "usesolkeepalive")
+    # Kept alive by Get Device ID, as by default. Empty SOL packets ("usesolkeepalive") are answered
+    # by no ipmi_sim: a console that said nothing for 50 s, as while a dump is saved, was lost.
+    argv = tool.argv("sol", "activate")
     where = f"serial over LAN of {tool.where}"
     script = _WITH_PASSWORD.format(ready=f"printf '%s\\n' {_READY}; ", command=shlex.join(argv))
     here = tool.jump is None
