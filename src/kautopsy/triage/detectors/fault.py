@@ -73,6 +73,26 @@ _REPORTED_BY_HARDWARE = re.compile(r"\[Hardware Error\]|^EDAC |NMI: (IOCK|PCI|SE
 _GUARDS = frozenset({"fortify_panic", "__fortify_panic", "usercopy_abort", "__stack_chk_fail"})
 
 
+# The kernel's own queues: who walks one and stumbles met an entry whose memory somebody freed, or
+# wrote over, while it was queued (kernel/time/timer.c, hrtimer.c, workqueue.c, rcu/, softirq.c).
+_QUEUES = (
+    (
+        re.compile(
+            r"__?run_timers?|run_timer_base|__run_timer_base|expire_timers|timer_expire_remote"
+            r"|collect_expired_timers|detach_if_pending|__next_timer_interrupt"
+            r"|next_expiry_recalc"
+        ),
+        "an armed timer",
+    ),
+    (re.compile(r"__hrtimer_run_queues|__hrtimer_next_event_base"), "an armed hrtimer"),
+    (
+        re.compile(r"process_one_work|process_scheduled_works|move_linked_works|insert_work"),
+        "a queued work item",
+    ),
+    (re.compile(r"rcu_do_batch|rcu_cblist_dequeue"), "an object handed to call_rcu()"),
+    (re.compile(r"tasklet_action_common"), "a scheduled tasklet"),
+)
+
 # Whose BUG() it is says what was found: SLUB's free list (a double free, with
 # CONFIG_SLAB_FREELIST_HARDENED), and checks of struct page.
 _BUGS = (
@@ -165,6 +185,15 @@ def _says(scene: Scene, crash: Crash, pattern: re.Pattern[str]) -> bool:
     return any(pattern.search(line) for line in lines_of(scene, crash))
 
 
+def _queued(crash: Crash) -> str | None:
+    """What the queue holds that the faulting instruction walked, None if it walked none."""
+    at = crash.instruction
+    if at is None or at.function is None or at.module is not None:
+        return None
+    name = plain(at.function)
+    return next((what for pattern, what in _QUEUES if pattern.fullmatch(name)), None)
+
+
 def _checks_lists(crash: Crash) -> bool:
     function = crash.instruction.function if crash.instruction is not None else None
     return re.fullmatch(r"__list_(add|del_entry)_valid\w*", function or "") is not None
@@ -209,6 +238,10 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         story = (
             f" The pointer {operand.value:#x} was read from {freed_from.value}." if operand else ""
         )
+    entry = _queued(crash) if kind in (Kind.BAD_POINTER, Kind.USE_AFTER_FREE) else None
+    if entry is not None:
+        kind = Kind.USE_AFTER_FREE
+        story += f" The memory of {entry} was freed or overwritten before the kernel came to it."
     if kind is Kind.BAD_POINTER and _checks_lists(crash):
         # list_add() and list_del() look at the entry's neighbours first, and died of that.
         kind = Kind.LIST_CORRUPTION
@@ -222,7 +255,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
     jumped = target is not None or kind is Kind.EXEC_FAULT
     blame = (
         None
-        if kind in _HARDWARE
+        if kind in _HARDWARE or entry is not None
         else _blame(scene, crash, registers, jumped=jumped, died_of_it=died_of_it)
     )
     for name, pointer in pointers.items():
@@ -269,7 +302,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         )
         by = f"{who.comm} (pid {who.pid})"
     after = "" if died_of_it else " The machine ran on after that, damaged."
-    where = "" if kind in _HARDWARE else f" in {called(blame)}"
+    where = "" if kind in _HARDWARE or entry is not None else f" in {called(blame)}"
     freed = next((item for item in evidence if item.what == "freed by"), None)
     if blame is None and kind is Kind.USE_AFTER_FREE and freed is not None:
         # All frames are the kernel's own dispatch: a timer or a callback in memory that was freed.
@@ -297,7 +330,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         culprit=blame,
         tasks=tasks,
         evidence=tuple(evidence),
-        next=_next(kind, blame),
+        next=_next(kind, blame, entry),
         key=f"{kind.value}:{blame.function if blame else '?'}",
     )
 
@@ -336,13 +369,18 @@ def _hardware_lines(scene: Scene) -> Iterator[Evidence]:
         yield Evidence(what="the hardware said", value=line[:200], show="log | grep Hardware")
 
 
-def _next(kind: Kind, blame: Culprit | None) -> tuple[str, ...]:
+def _next(kind: Kind, blame: Culprit | None, entry: str | None) -> tuple[str, ...]:
     if kind in _HARDWARE:
         return (
             "Read the system event log of the management controller (ipmitool sel elist).",
             "Decode the records with mcelog or rasdaemon; replace what they name.",
         )
     steps = [f"Read {called(blame)} at the line above (bt -l needs debugging information)."]
+    if entry is not None:
+        steps = [
+            f"Find who lets go of the memory of {entry} without taking it back first: "
+            "timer_delete_sync(), cancel_work_sync(), rcu_barrier() ..."
+        ]
     if kind in (Kind.USE_AFTER_FREE, Kind.SLAB_CORRUPTION):
         steps.append("Boot with slub_debug=FZPU to learn who allocated and freed the object.")
     if kind is Kind.NULL_DEREFERENCE:

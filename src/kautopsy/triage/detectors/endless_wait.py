@@ -1,0 +1,108 @@
+"""Waits that never end, though no single sleep is long: the kernel's own loops that complain.
+
+Some code waits by looking again and again, a moment's sleep in between, and says so in the log when
+that takes too long. No task is ever asleep for seconds then, so no rule about long sleeps sees it.
+A complaint counts while a task is still inside of the loop that made it; one that is over does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kautopsy.kernel.locks import who
+from kautopsy.kernel.tasks import plain
+from kautopsy.model.crash import Frame, Kind
+from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
+from kautopsy.triage.culprit import called, culprit
+from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.scene import Scene
+
+
+@dataclass(frozen=True)
+class _Complaint:
+    """A line of the log, the loops that print it, and what it means (groups of the line)."""
+
+    line: re.Pattern[str]
+    loops: frozenset[str]
+    means: str
+    advice: str
+
+
+_COMPLAINTS = (
+    # net/core/dev.c, netdev_wait_allrefs(): every 10 s
+    _Complaint(
+        re.compile(r"unregister_netdevice: waiting for (\S+) to become free"),
+        frozenset({"netdev_wait_allrefs", "netdev_wait_allrefs_any", "netdev_run_todo"}),
+        "The network device {0} is to go, but something still refers to it.",
+        "Look for who holds {0}: a route, a neighbour, a socket, an interface stacked on it.",
+    ),
+    # kernel/workqueue.c, drain_workqueue(): at 10 tries, and at every 100
+    _Complaint(
+        re.compile(r"workqueue (\S+): \w+\(\) isn't complete after \d+ tries"),
+        frozenset({"drain_workqueue", "__drain_workqueue"}),
+        "Workqueue {0} is to become empty, but its work queues itself again.",
+        "Find the work of {0} that queues itself, and stop it before the queue is drained.",
+    ),
+)
+
+
+@detector(Need.LOG, Need.TYPES)
+def detect(scene: Scene) -> Iterator[Finding]:
+    """Yield one finding for each kind of complaint of which a task is still in the loop."""
+    for complaint in _COMPLAINTS:
+        said = [m for line in scene.log_lines if (m := complaint.line.search(line))]
+        if not said:
+            continue
+        for task, frames in _inside(scene, complaint.loops):
+            yield _finding(scene, complaint, said, task, frames)
+            break
+
+
+def _inside(scene: Scene, loops: frozenset[str]) -> Iterator[tuple[int, tuple[Frame, ...]]]:
+    """Tasks with one of ``loops`` on their stack, and the frames outside of it."""
+    stacks = scene.locks.stacks
+    for sleeper in stacks.sleepers.values():
+        if any(plain(stacks.names(word) or "") in loops for word in sleeper.words):
+            yield from _outside(sleeper.address, scene.frames(sleeper.address), loops)
+    for cpu in scene.cpus:
+        yield from _outside(cpu.task, scene.cpu_frames(cpu), loops)
+
+
+def _outside(
+    task: int, frames: tuple[Frame, ...], loops: frozenset[str]
+) -> Iterator[tuple[int, tuple[Frame, ...]]]:
+    at = [n for n, frame in enumerate(frames) if plain(frame.function or "") in loops]
+    if at:
+        yield task, frames[at[-1] + 1 :]
+
+
+def _finding(
+    scene: Scene,
+    complaint: _Complaint,
+    said: list[re.Match[str]],
+    task: int,
+    frames: tuple[Frame, ...],
+) -> Finding:
+    pid, comm = who(scene.locks.stacks, task)
+    blame = culprit(frames)
+    of = said[-1].groups()
+    return Finding(
+        kind=Kind.HUNG_TASK,
+        title=f"{comm} (pid {pid}) waits without end in {called(blame)}: {said[-1][0]}",
+        explanation=(
+            f"{complaint.means.format(*of)} {comm} (pid {pid}), in {called(blame)}, has looked "
+            f"again and again; the kernel has complained {len(said)} time(s)."
+        ),
+        confidence=0.75 if len(said) > 1 else 0.6,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=(TaskRole(pid=pid, comm=comm, role="waiter"),),
+        evidence=(
+            Evidence(what="the kernel said", value=said[-1][0], show="log"),
+            Evidence(what="still in the loop", value=f"{comm} (pid {pid})", show=f"bt {pid}"),
+        ),
+        next=(complaint.advice.format(*of), f"bt -l {pid}"),
+        key=f"hung-task:{blame.function if blame else '?'}",
+    )
