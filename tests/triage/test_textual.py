@@ -142,3 +142,14 @@ def test_a_dump_that_lost_its_log_gets_the_one_beside_it(tmp_path: Path) -> None
     assert report.verdict is not None and report.verdict.finding == 0
     assert report.findings[0].kind is Kind.NULL_DEREFERENCE
     assert any("the log is that of" in note for note in report.symbols.notes)
+
+
+def test_a_lockup_that_panicked_counts_more_than_one_of_the_capture_kernel() -> None:
+    died = msgspec.structs.replace(
+        _crash(Kind.SOFT_LOCKUP, Trigger.SOFT_LOCKUP),
+        follow_ups=("Kernel panic - not syncing: softlockup: hung tasks",),
+    )
+    while_saving = _crash(Kind.SOFT_LOCKUP, Trigger.SOFT_LOCKUP, "W")
+    best, others, _ = choose((died, while_saving))
+    assert best == died
+    assert others == (while_saving,)

@@ -172,7 +172,10 @@ def _gravity(crash: Crash) -> tuple[int, bool]:
     if crash.kind is Kind.OUT_OF_MEMORY and crash.title.startswith("kernel panic"):
         # After it there is nothing; an allocation that failed without it is survived.
         return 3, first
-    if crash.trigger in (None, Trigger.SOFT_LOCKUP, Trigger.OUT_OF_MEMORY):
+    panicked = any("Kernel panic" in line for line in crash.follow_ups)
+    # Without one it was survived, be it that of the capture kernel on a slow machine.
+    survivable = (None, Trigger.SOFT_LOCKUP, Trigger.OUT_OF_MEMORY)
+    if crash.trigger in survivable and not panicked:
         return (0 if crash.kind in _SURVIVED else 1), first
     return 2, first
 
