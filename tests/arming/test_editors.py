@@ -157,3 +157,68 @@ def test_a_hostile_name_is_a_word_for_sh() -> None:
         ["sh", "-c", f"printf '%s\\0' {shlex.join(hostile)}"], capture_output=True, check=True
     )
     assert done.stdout.decode().split("\0")[:-1] == hostile
+
+
+_PLAIN = st.text(st.sampled_from("abZ09 .,:=/-+%@"), max_size=8)
+_REFERENCES = st.sampled_from(["$A", "${A}", "$B", "${B}"])
+_DOUBLE = st.lists(
+    st.one_of(
+        _PLAIN,
+        _REFERENCES,
+        st.sampled_from(['\\"', "\\\\", "\\$", "'", "#", ";", "\\\n", "\n"]),
+    ),
+    max_size=4,
+).map(lambda parts: f'"{"".join(parts)}"')
+_SINGLE = st.lists(
+    st.one_of(_PLAIN, st.sampled_from(["$A", '"', "\\", "#", ";", "\n"])), max_size=4
+).map(lambda parts: f"'{''.join(parts)}'")
+_BARE = st.one_of(st.text(st.sampled_from("abZ09.,:/-+%@"), max_size=6), _REFERENCES)
+_VALUE = st.lists(st.one_of(_DOUBLE, _SINGLE, _BARE), max_size=3).map("".join)
+_STATEMENT = st.one_of(
+    st.tuples(
+        st.sampled_from(["", "  ", "export ", "\texport  "]),
+        st.sampled_from(["A", "B"]),
+        st.sampled_from(["=", "+="]),
+        _VALUE,
+        st.sampled_from(["\n", " # x 'y\n", " \n", "; ", ";\n", "\n\n"]),
+    ).map("".join),
+    st.sampled_from(
+        ["# A=no 'quote\n", "true\n", 'echo "A=1\nA=2" >&2\n', "C='a\nA=3'\n", "true A=4 \\\nA=5\n"]
+    ),
+)
+
+
+@given(texts=st.lists(st.lists(_STATEMENT, max_size=5).map("".join), min_size=1, max_size=2))
+@settings(max_examples=60, deadline=None)
+def test_it_reads_what_sh_reads(texts: list[str]) -> None:
+    """bash says what the variables are once it has sourced the files; += is its own."""
+    script = "\n".join(texts) + '\nprintf \'%s\\1%s\' "$A" "$B"'
+    done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, check=True, env={})
+    found = shellfile.evaluate(f"{text}\n" for text in texts)
+    assert f"{found.get('A', '')}\1{found.get('B', '')}" == done.stdout.decode(), script
+
+
+@given(
+    text=st.lists(_STATEMENT, max_size=5).map("".join),
+    values=_VALUES,
+    end=st.sampled_from(["", "\n"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_sh_has_every_other_word_and_ours_once(text: str, values: list[str], end: str) -> None:
+    """The editor on any file that sh takes: what sh reads then is what it read, and ours."""
+    text = text.replace("A=", "GRUB_CMDLINE_LINUX=").replace("A+=", "GRUB_CMDLINE_LINUX+=")
+    text = text.replace("$A", "$GRUB_CMDLINE_LINUX").replace("${A}", "$GRUB_CMDLINE_LINUX") + end
+    show = '\nprintf %s "$GRUB_CMDLINE_LINUX"'
+
+    def words_of(shell: str) -> list[str]:
+        done = subprocess.run(
+            ["/bin/bash", "-c", shell + show], capture_output=True, check=True, env={}
+        )
+        return done.stdout.decode().split()
+
+    edited = default_grub.with_values(text, "GRUB_CMDLINE_LINUX", _NAME, values, goes_on=False)
+    asked = [f"{_NAME}={value}" for value in values]
+    found = words_of(edited)
+    quotes = any('"' in word or word == "--" for word in found)
+    assert [w for w in found if w not in asked] == words_of(text) or quotes, edited
+    assert [w for w in found if w in asked] == asked or quotes, edited

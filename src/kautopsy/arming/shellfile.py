@@ -22,7 +22,8 @@ _END = re.compile(r"[ \t]*(?:;|(?:(?<=[ \t])#[^\n]*)?\r?(?:\n|\Z))")
 # What else a line may be: up to its end, which no quote or backslash hides.
 _STATEMENT = re.compile(r"""(?:[^\n"'\\#]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|(?<=\S)\#)*""", re.DOTALL)
 _BARE = re.compile(r"[\w./:,=$+@%{}-]*")
-_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+# In double quotes: a guarded character, a line that goes on, or a reference.
+_EXPANDED = re.compile(r'\\(["\\$`\n])|\$(?:\{(\w+)\}|(\w+))')
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,17 @@ def evaluate(texts: Iterable[str]) -> Mapping[str, str]:
     """
     values: dict[str, str] = {}
 
-    def refer(match: re.Match[str]) -> str:
-        return values.get(match[1] or match[2], "")
+    def expand(match: re.Match[str]) -> str:
+        if match[1]:
+            return match[1].strip("\n")
+        return values.get(match[2] or match[3], "")
 
     for text in texts:
         for one in _every(text):
             if not isinstance(one, _Assignment):
                 continue
             value = "".join(
-                piece.raw
-                if piece.quote == "'"
-                else re.sub(r'\\(["\\$`])', r"\1", _REFERENCE.sub(refer, _joined(piece.raw)))
+                piece.raw if piece.quote == "'" else _EXPANDED.sub(expand, piece.raw)
                 for piece in one.pieces
             )
             values[one.name] = values.get(one.name, "") + value if one.adds else value
@@ -152,11 +153,6 @@ def evaluate(texts: Iterable[str]) -> Mapping[str, str]:
 def quote(value: str) -> str:
     """``value`` in double quotes that sh takes for exactly that."""
     return '"' + re.sub(r'["\\$`]', r"\\\g<0>", value) + '"'
-
-
-def _joined(raw: str) -> str:
-    """A backslash at the end of a line is none, and there is no line."""
-    return raw.replace("\\\n", "")
 
 
 def _assignments(text: str, name: str) -> tuple[list[_Assignment], bool]:
