@@ -64,6 +64,23 @@ def hpwdt(facts: HostFacts) -> Answer:
     )
 
 
+def _tell_peers(facts: HostFacts) -> str:
+    """What sends fence_kdump's messages while the dump is saved: kdump.conf(5), SUSE's kdump(5)."""
+    if "/etc/kdump.conf" in family_of(facts.os).inputs:
+        return (
+            "pcs stonith create kdump fence_kdump pcmk_reboot_action=off &&"
+            " echo 'fence_kdump_nodes PEER...' >> /etc/kdump.conf &&"
+            " systemctl restart kdump.service"
+        )
+    if "/etc/sysconfig/kdump" in family_of(facts.os).inputs:
+        send = "/usr/lib/fence_kdump_send -i 10 -p 7410 -c 1 PEER..."
+        return (
+            f"sed -i 's|^KDUMP_POSTSCRIPT=.*|KDUMP_POSTSCRIPT=\"{send}\"|' /etc/sysconfig/kdump &&"
+            " mkdumprd -f && systemctl restart kdump.service"
+        )
+    return "configure fence_kdump, and have the capture kernel run fence_kdump_send"
+
+
 @check("cluster-fencing", Priority.LOST)
 def cluster_fencing(facts: HostFacts) -> Answer:
     """The other nodes see a dead node and power it off while it saves its dump."""
@@ -73,6 +90,6 @@ def cluster_fencing(facts: HostFacts) -> Answer:
         return warned(
             "this is a cluster's node: its peers may fence it mid-dump",
             ", ".join(facts.fencing),
-            "configure fence_kdump, and fence_kdump_nodes in the kdump configuration",
+            _tell_peers(facts),
         )
     return passed("no cluster fences this machine")
