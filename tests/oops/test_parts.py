@@ -7,7 +7,7 @@ import pytest
 from kautopsy.model.crash import Frame, Kind
 from kautopsy.oops import read_crashes, read_text
 from kautopsy.oops.code import Machine, disassemble, machine_of
-from kautopsy.oops.heads import recognise
+from kautopsy.oops.look import look, recognise
 from kautopsy.oops.registers import registers_in
 from kautopsy.oops.scan import CHUNK, regions
 from kautopsy.oops.taint import in_words, taint_in
@@ -131,7 +131,7 @@ def test_families_and_cases_are_seen_by_the_fast_scan() -> None:
     for path in (Path(__file__).parent / "cases").glob("*.txt"):
         for raw in path.read_text().partition("\n\n")[2].split("\n"):
             for line in clean(raw, 1):
-                if recognise(line.text) is not None:
+                if recognise(line.text, look(line.text)) is not None:
                     assert any(literal in raw.encode() + b"\n" for literal in LITERALS), raw
 
 

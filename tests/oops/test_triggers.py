@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kautopsy.oops.families import FAMILIES, Family
 from kautopsy.oops.frames import frame_alone, frames_in
-from kautopsy.oops.heads import recognise
+from kautopsy.oops.look import look, recognise
 from kautopsy.oops.prefixes import FORMS, Form, clean
 from kautopsy.oops.triggers import NOT_CRASHES, NOT_CRASHES_WORDS
 
@@ -61,13 +61,23 @@ _NAME = st.text(string.ascii_letters + string.digits + "_.", min_size=1, max_siz
     _NAME,
     st.integers(0, 0xFFFFF),
     st.sampled_from(["", " [mod]", " [mod b31b29679ab712c360bddd861f655ab24898b4db]"]),
+    st.sampled_from(["", " fs/read_write.c:12", " lib/dump_stack.c:77 [inline]"]),
 )
 def test_a_plain_frame_is_read_as_any_other_and_is_nothing_else(
-    indent: str, address: str, guess: str, name: str, offset: int, module: str
+    indent: str, address: str, guess: str, name: str, offset: int, module: str, source: str
 ) -> None:
-    text = f"{indent}{address}{guess}{name}+0x{offset:x}/0x{offset + 16:x}{module}"
+    text = f"{indent}{address}{guess}{name}+0x{offset:x}/0x{offset + 16:x}{module}{source}"
     frame = frame_alone(text)
     assert frame is not None
     assert frames_in(text) == [frame]
-    assert recognise(text) is None
+    assert recognise(text, look(text)) is None
     assert [line.text for line in clean(text, 1)] == [text]
+
+
+def test_an_inlined_frame_is_read_as_any_other() -> None:
+    text = " ? __dump_stack lib/dump_stack.c:77 [inline]"
+    frame = frame_alone(text)
+    assert frame is not None
+    assert frames_in(text) == [frame]
+    assert frame_alone(" __dump_stack lib/dump_stack.c:77") is None
+    assert frame_alone(" [<ffffffff81234567>] foo") is None

@@ -19,11 +19,10 @@ from kautopsy.oops.sight import (
     CODE,
     END,
     FOREIGN,
-    FRAME,
     NO_STACK,
     POINTER,
     STACK,
-    look,
+    Sight,
 )
 
 _AFTER_END = 30
@@ -153,24 +152,21 @@ class Body:
         """Whether ``line`` stands too far behind the report's own end to be of it."""
         return self._end_line is not None and line.number > self._end_line + _AFTER_END
 
-    def add(self, line: Line) -> None:
-        """Take in the next line; what stands far behind the report's own end is none of it."""
+    def add(self, line: Line, seen: Sight) -> None:
+        """Take in the next line, which shows ``seen``, unless the report ended long before it."""
         if self.is_over(line):
             return
         if line.torn and line.time is None and self.head.time is not None:
             return  # a program's output, cut off by the kernel's, which stamps its lines
         self.lines.append(line)
-        if self._read(line.text):
+        if line.text and self._read(line.text, seen):
             self.last_line = line.number
 
-    def _read(self, text: str) -> bool:
-        if not text:
-            return False
+    def _read(self, text: str, seen: Sight) -> bool:
         if self._waiting is not None and self._resume_instruction(text):
             return True
-        seen = look(text)
-        if seen.frame is not None:
-            return self._take_frames([seen.frame], text)
+        if seen.alone:
+            return self._take_frames(seen.frames, text)
         cues = seen.cues
         if cues & END and _END.search(text):
             return self._end(text)
@@ -179,7 +175,9 @@ class Body:
             return True
         if cues & (STACK | NO_STACK) and self._read_stack_head(text):
             return True
-        if cues & FRAME and self._read_frames(text):
+        if seen.frames:
+            return self._take_frames(seen.frames, text)
+        if text.startswith("---") and self._read_interrupt(text):
             return True
         if (cues & CODE or self._in_code) and self._read_code(text):
             return True
@@ -237,7 +235,9 @@ class Body:
             return True
         # kmemleak's `  backtrace (crc 1234):` and every `Call Trace:` of a report
         self._announce(text, call=True)
-        self._read_frames(match["rest"])
+        frames = frames_in(match["rest"])
+        if frames:
+            self._take_frames(tuple(frames), match["rest"])
         return True
 
     def _announce(self, text: str, *, call: bool) -> Trace:
@@ -250,18 +250,13 @@ class Body:
         self._section = None
         return trace
 
-    def _read_frames(self, text: str) -> bool:
-        frames = frames_in(text)
-        if not frames:
-            inside = _INTERRUPT.search(text) if text.startswith("---") else None
-            if inside is None:
-                return False
-            frames = frames_in(inside["where"])
-            if not frames:
-                return False
-        return self._take_frames(frames, text)
+    def _read_interrupt(self, text: str) -> bool:
+        """powerpc's line between two stacks says where the interrupt came."""
+        inside = _INTERRUPT.search(text)
+        frames = frames_in(inside["where"]) if inside is not None else []
+        return bool(frames) and self._take_frames(tuple(frames), text)
 
-    def _take_frames(self, frames: list[Frame], text: str) -> bool:
+    def _take_frames(self, frames: tuple[Frame, ...], text: str) -> bool:
         if self._section is not None:
             head, number = self._section
             self._section = None
@@ -283,7 +278,7 @@ class Body:
                 self.has_trace = True
         return True
 
-    def _arm_frames(self, frames: list[Frame], stack: list[Frame]) -> list[Frame]:
+    def _arm_frames(self, frames: tuple[Frame, ...], stack: list[Frame]) -> tuple[Frame, ...]:
         """arm names every function twice, as caller on one line and as callee on the next.
 
         The first time tells where in it the call stood, so that one counts; the outermost caller
@@ -295,10 +290,10 @@ class Body:
         if self._current is not None:
             self._current.outermost = caller
         if before is not None and (before.inline or before.function == callee.function):
-            return [before]
+            return (before,)
         if stack and stack[-1].function == callee.function:
-            return []
-        return [callee]
+            return ()
+        return (callee,)
 
     def _read_code(self, text: str) -> bool:
         match = _CODE.search(text) if ":" in text else None

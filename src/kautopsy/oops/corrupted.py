@@ -63,7 +63,10 @@ def _stack_without_frames(body: Body) -> str | None:
     lines = [line for line in body.lines[:4000] if not stamped or line.time is not None]
     seen: set[str] = set()
     for index, line in enumerate(lines):
-        start = _STACK_START.search(line.text)
+        text = line.text
+        if not ("race:" in text or "Allocated" in text or "Freed" in text):
+            continue
+        start = _STACK_START.search(text)
         if start is None or start.group()[:5] in seen:
             continue
         seen.add(start.group()[:5])

@@ -83,12 +83,13 @@ _MAYBE = lazy_pattern(r"\+0x|\+[0-9a-f]+/0x|\[inline\]|\[<|\.[chS]:\d|\.rs:\d|0x
 # arm64 and powerpc say in parentheses of what kind a frame is, and how sure they are
 _TAIL = lazy_pattern(r"[ \t]*(?:\)|\(unreliable\)|\(\)|\([A-Z]{1,4}\)|\d+/0x)*[ \t]*$")
 
-# What %pB prints, as it stands in nearly every line of nearly every backtrace: all of it is told by
-# the forms above as well.
+# What %pB prints, as it stands in nearly every line of nearly every backtrace, and what a
+# symboliser made of it: all of it is told by the forms above as well.
 _ALONE = lazy_pattern(
     r"[ \t]*(?:\[<([0-9a-f]{8,16})>\] )?(\? )?"
-    r"([A-Za-z_][\w.]*)\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})"
+    r"([A-Za-z_][\w.]*)(?:\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8}))?"
     r"(?: \[([A-Za-z]\w*)(?: [0-9a-f]{8,64})?\])?"
+    r"(?: ([\w.+/-]+\.[chS]):(\d+)( \[inline\])?)?"
 )
 
 
@@ -97,13 +98,18 @@ def frame_alone(text: str) -> Frame | None:
     match = _ALONE.fullmatch(text)
     if match is None:
         return None
-    address, guess, function, offset, size, module = match.groups()
+    address, guess, function, offset, size, module, file, line, inline = match.groups()
+    if offset is None and (inline is None or address is not None or module is not None):
+        return None
     return Frame(
         function=function,
-        offset=int(offset, 16),
-        size=int(size, 16),
+        offset=int(offset, 16) if offset else None,
+        size=int(size, 16) if size else None,
         module=module,
         address=int(address, 16) if address else None,
+        file=file,
+        line=int(line) if line else None,
+        inline=inline is not None,
         reliable=guess is None,
     )
 

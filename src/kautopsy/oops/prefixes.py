@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from string import ascii_letters, digits
 
 from kautopsy.model.lazy import lazy_pattern
+from kautopsy.oops.frames import frame_alone
 from kautopsy.oops.lines import Line
-from kautopsy.oops.sight import look
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _clean(raw: str, number: int) -> Line:
         else:
             time, caller = inner.groups()
             return Line(number, text[inner.end() :], float(time), caller, by_kernel=True)
-    if not raw or _NO_PREFIX.match(raw) or look(raw).frame is not None:
+    if not raw or _NO_PREFIX.match(raw) or frame_alone(raw) is not None:
         return Line(number, raw)
     seconds: float | None = None
     caller = None

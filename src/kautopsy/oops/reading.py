@@ -15,6 +15,7 @@ from kautopsy.oops.prefixes import clean
 LONGEST_LINE = 16 << 10
 """Characters of a line that are looked at; printk's own limit is 2,048 (PRINTK_MESSAGE_MAX)."""
 
+_JOURNAL = lazy_pattern(r'^(?:MESSAGE(?:=|\r?$)|\{")', re.MULTILINE)
 _JOURNAL_FIELD = lazy_pattern(r"(?:__?)?[A-Z][A-Z0-9_]{1,63}=")
 _PSTORE_PART = lazy_pattern(
     r"[ \t]*(?:<\d>)?(?P<reason>Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown"
@@ -35,7 +36,7 @@ def lines_of(data: bytes, first_line: int) -> Iterator[Line]:
         numbered = _unquoted(numbered)
     if " Part" in text:
         numbered = _in_pstore_order(numbered)
-    if "MESSAGE" in text or '{"' in text:
+    if ("MESSAGE" in text or '{"' in text) and _JOURNAL.search(text):
         yield from _journal(numbered)
     else:
         for number, line in numbered:

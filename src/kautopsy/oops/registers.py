@@ -11,13 +11,14 @@ import re
 
 from kautopsy.model.lazy import lazy_pattern
 
-_X86 = lazy_pattern(
-    r"\b((?:ORIG_)?R?[A-D]X|E[A-D]X|R?[SD]I|E[SD]I|R?[BS]P|E[BS]P|R(?:0?[89]|1[0-5])|RSP|EFLAGS"
-    r"|RFLAGS"
-    r"|ORIG_RAX|RAX|RBX|RCX|RDX|RSI|RDI|RBP|CR[02348]|DR[0-7]|e[a-d]x|e[sd]i|e[bs]p):[ \t]*"
-    r"(?:[0-9a-f]{4}:)?([0-9a-f]{8,16})\b"
+# x86's, with what stands before and behind a segment's base: `GS:ffff88003fc00000(0000)`
+_X86 = lazy_pattern(r"\b(\w{2,8}):[ \t]*(?:[0-9a-f]{4}:)?([0-9a-f]{8,16})\b(\([0-9a-f]{4,}\))?")
+_X86_NAMES = frozenset(
+    "RAX RBX RCX RDX RSI RDI RBP RSP RFLAGS ORIG_RAX ORIG_AX ORIG_EAX R8 R9 R08 R09 R10 R11 R12 R13 R14 R15"
+    " EAX EBX ECX EDX ESI EDI EBP ESP EFLAGS AX BX CX DX SI DI BP SP CR0 CR2 CR3 CR4 CR8"
+    " DR0 DR1 DR2 DR3 DR4 DR5 DR6 DR7 eax ebx ecx edx esi edi ebp esp".split()
 )
-_X86_SEGMENT_BASE = lazy_pattern(r"\b(FS|GS|knlGS):[ \t]*([0-9a-f]{8,16})\([0-9a-f]{4,}\)")
+_X86_BASES = frozenset(("FS", "GS", "knlGS"))
 _NAMED = lazy_pattern(
     r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|epc|era"
     r"|badaddr|cause|status"
@@ -37,17 +38,19 @@ def registers_in(text: str, known: dict[str, int]) -> bool:
         return False
     found: list[tuple[str, str]] = []
     if ":" in text:
-        found += _X86.findall(text)
-        found += _X86_SEGMENT_BASE.findall(text)
+        found = [
+            (name, value)
+            for name, value, segment in _X86.findall(text)
+            if name in _X86_NAMES or (segment and name in _X86_BASES)
+        ]
         if not found:
-            found += _rows(text, known)
+            found = _rows(text, known)
         if not found:
-            found += _NAMED.findall(text)
-            found += _POWERPC.findall(text)
+            found = _NAMED.findall(text) + _POWERPC.findall(text)
     elif known:
-        found += _rows(text, known)
+        found = _rows(text, known)
     if not found and text[:4].lstrip()[:2] in ("pc", "a0", "a4", "t0", "t4", "t8", "s1", "s5"):
-        found += _LOONGARCH.findall(text)
+        found = _LOONGARCH.findall(text)
     for name, value in found:
         known.setdefault(_name(name), int(value, 16))
     return bool(found)
@@ -55,7 +58,7 @@ def registers_in(text: str, known: dict[str, int]) -> bool:
 
 def _name(name: str) -> str:
     name = name.lower()
-    return "r" + name[2:] if re.fullmatch(r"r0\d", name) else name
+    return "r" + name[2] if len(name) == 3 and name.startswith("r0") else name
 
 
 def _rows(text: str, known: dict[str, int]) -> list[tuple[str, str]]:

@@ -1,19 +1,10 @@
-"""What one line shows by itself, whatever stands around it; looked at once.
-
-Most lines of a report are frames in the kernel's own plain form, and the same ones stand in many
-reports: they are told by one pattern and remembered. For every other line one pass of a
-multi-pattern search says which patterns are worth trying at all.
-"""
+"""What one line shows by itself, whatever stands around it: :func:`~kautopsy.oops.look.look`'s."""
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-
 import msgspec
-from ahocorasick_rs import AhoCorasick, Implementation
 
 from kautopsy.model.crash import Frame
-from kautopsy.oops.frames import frame_alone
 
 END = 1 << 0
 """Words of which a line holds one that ends a report: the bits of :attr:`Sight.cues`."""
@@ -26,8 +17,14 @@ BELONGS = 1 << 6
 FOREIGN = 1 << 7
 BYSTANDER = 1 << 8
 GOODBYE = 1 << 9
+LITERAL = 1 << 10
+"""It holds what the fast scan looks for (:data:`~kautopsy.oops.triggers.LITERALS`)."""
+INNOCENT = 1 << 11
+"""It holds what only lines say that look like a crash and are none."""
+FAMILY = 1 << 12
+"""It holds a word of the first family of reports; of the second, one bit further, and so on."""
 
-_WORDS: dict[int, tuple[str, ...]] = {
+WORDS: dict[int, tuple[str, ...]] = {
     END: ("---[ end", "Rebooting in ", "(XEN) "),
     STACK: ("all Trace", "all trace", "acktrace", "ack Trace", "ack trace", "Breaking-Event"),
     NO_STACK: ("stack is not available", "<no backtrace>"),
@@ -52,47 +49,16 @@ _WORDS: dict[int, tuple[str, ...]] = {
         "kexec_core: Starting",
     ),
 }
-REMEMBERED = 4096
-"""Lines whose sight is kept, none longer than :data:`SHORT`: some megabytes at most."""
-SHORT = 120
 
 
-class Sight(msgspec.Struct, frozen=True):
+class Sight(msgspec.Struct, frozen=True, gc=False):
     """What a line shows.
 
-    :param frame: the line is this frame of a backtrace and nothing else
+    :param frames: the frames of a backtrace that stand on it
+    :param alone: it is one frame in the plain form and nothing else
     :param cues: which patterns are worth trying: ``END`` and so on
     """
 
-    frame: Frame | None
+    frames: tuple[Frame, ...]
+    alone: bool
     cues: int = 0
-
-
-@cache
-def _automaton() -> tuple[AhoCorasick, list[int]]:
-    words = [(word, cue) for cue, some in _WORDS.items() for word in some]
-    found = AhoCorasick([word for word, _ in words], implementation=Implementation.DFA)
-    return found, [cue for _, cue in words]
-
-
-def look(text: str) -> Sight:
-    """What ``text``, a line without its prefix, shows."""
-    return _remembered(text) if len(text) <= SHORT else _look(text)
-
-
-def _look(text: str) -> Sight:
-    frame = frame_alone(text)
-    if frame is not None:
-        return Sight(frame)
-    automaton, meanings = _automaton()
-    cues = 0
-    for index, _, _ in automaton.find_matches_as_indexes(text, overlapping=True):
-        cues |= meanings[index]
-    if text[:1] in ("=", "<"):  # a rule ends a report, as Xen's `<<<<<` does
-        cues |= END
-    if "#" in text:  # ` #8 [ffff88003c33dd60] page_fault at ffffffff8152aaf5` of crash(8)
-        cues |= FRAME
-    return Sight(None, cues)
-
-
-_remembered = lru_cache(maxsize=REMEMBERED)(_look)

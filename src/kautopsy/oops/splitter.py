@@ -16,9 +16,9 @@ from kautopsy.oops.body import Body
 from kautopsy.oops.families import Family
 from kautopsy.oops.families.base import HEADLESS
 from kautopsy.oops.families.panics import ends
-from kautopsy.oops.heads import recognise
 from kautopsy.oops.lines import Line
-from kautopsy.oops.sight import GOODBYE, look
+from kautopsy.oops.look import look, recognise
+from kautopsy.oops.sight import GOODBYE, Sight
 from kautopsy.oops.triggers import ORDERLY
 
 _BEFORE = 8
@@ -87,13 +87,13 @@ class Splitter:
             self._orderly = True
         if line.number > self._swept + _SWEEP:
             over += self._silent(line)
-        found = recognise(text) if seen.frame is None and text else None
+        found = recognise(text, seen)
         if found is not None and not self._is_head(line, found[0]):
             found = None
         if found is not None:
-            over += self._head(line, *found)
+            over += self._head(line, seen, *found)
         else:
-            self._body(line)
+            self._body(line, seen)
         self._remember(line)
         return over
 
@@ -151,7 +151,7 @@ class Splitter:
             )
         return True
 
-    def _head(self, line: Line, family: Family, match: re.Match[str]) -> list[Report]:
+    def _head(self, line: Line, seen: Sight, family: Family, match: re.Match[str]) -> list[Report]:
         over: list[Report] = []
         report = self._open.get(line.caller)
         if report is not None and report.family.name == HEADLESS and family.name != "panic":
@@ -163,7 +163,7 @@ class Splitter:
             if ended is not None:
                 if ended.body.panic is None:
                     ended.body.panic = line.text[match.start() :]
-                ended.body.add(line)
+                ended.body.add(line, seen)
                 ended.body.last_line = line.number
                 return over
         if (
@@ -177,7 +177,7 @@ class Splitter:
         ):
             # panic() instead of the report's own backtrace
             report.body.panic = line.text[match.start() :]
-            report.body.add(line)
+            report.body.add(line, seen)
             report.body.last_line = line.number
             return over
         prelude = None
@@ -190,7 +190,7 @@ class Splitter:
             ):
                 report.match = match
                 report.body.head = line
-                report.body.add(line)
+                report.body.add(line, seen)
                 return over
             if (
                 family is report.family
@@ -208,13 +208,13 @@ class Splitter:
                 if report.family.name == "sysrq":
                     report.family, report.match = family, match
                     report.body.head = line
-                report.body.add(line)
+                report.body.add(line, seen)
                 report.body.last_line = line.number
                 return over
             if young and report.family.name in family.takes_over:
                 report.family, report.match = family, match
                 report.body.head = line
-                report.body.add(line)
+                report.body.add(line, seen)
                 report.body.facts.headline(line.text)
                 report.body.last_line = line.number
                 return over
@@ -249,7 +249,7 @@ class Splitter:
                 return report
         return None
 
-    def _body(self, line: Line) -> None:
+    def _body(self, line: Line, seen: Sight) -> None:
         report = self._open.get(line.caller)
         if report is None:
             if not self._open:
@@ -265,7 +265,7 @@ class Splitter:
             else:
                 return
         if len(report.body.lines) < _MAX_LINES:
-            report.body.add(line)
+            report.body.add(line, seen)
             if not report.all_cpus and "NMI" in line.text and _NMI.search(line.text):
                 report.all_cpus = True
 
