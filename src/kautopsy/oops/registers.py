@@ -13,11 +13,12 @@ from kautopsy.model.lazy import lazy_pattern
 
 # x86's, with what stands before and behind a segment's base: `GS:ffff88003fc00000(0000)`
 _X86 = lazy_pattern(r"\b(\w{2,8}):[ \t]*(?:[0-9a-f]{4}:)?([0-9a-f]{8,16})\b(\([0-9a-f]{4,}\))?")
-_X86_NAMES = frozenset(
-    "RAX RBX RCX RDX RSI RDI RBP RSP RFLAGS ORIG_RAX ORIG_AX ORIG_EAX R8 R9 R08 R09 R10 R11 R12 R13 R14 R15"
-    " EAX EBX ECX EDX ESI EDI EBP ESP EFLAGS AX BX CX DX SI DI BP SP CR0 CR2 CR3 CR4 CR8"
-    " DR0 DR1 DR2 DR3 DR4 DR5 DR6 DR7 eax ebx ecx edx esi edi ebp esp".split()
-)
+_X86_WORDS = """
+RAX RBX RCX RDX RSI RDI RBP RSP RFLAGS ORIG_RAX ORIG_AX ORIG_EAX R8 R9 R08 R09 R10 R11 R12 R13 R14
+R15 EAX EBX ECX EDX ESI EDI EBP ESP EFLAGS AX BX CX DX SI DI BP SP CR0 CR2 CR3 CR4 CR8 DR0 DR1 DR2
+DR3 DR4 DR5 DR6 DR7 eax ebx ecx edx esi edi ebp esp
+"""
+_X86_NAMES = frozenset(_X86_WORDS.split())
 _X86_BASES = frozenset(("FS", "GS", "knlGS"))
 _NAMED = lazy_pattern(
     r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|epc|era"
