@@ -2,7 +2,9 @@
 
 The measure is `grep -c -F -f PATTERNS` with the same literals on the same file, in one run on one
 core each; the goal is a third of its speed. Peak memory is printed for two sizes of one log: it
-must not grow. With `--vmlinux FILE` frames of the file are symbolised in one batch too.
+must not grow. `--stream GIB` sends a log of that size through a pipe, a crash in every 64 MiB, and
+prints CPU time and memory after the first GiB and at the end. With `--vmlinux FILE` frames of the
+file are symbolised in one batch too.
 """
 
 from __future__ import annotations
@@ -81,6 +83,65 @@ def scanning(size: int) -> bool:
     return ratio >= 1 / 3 and memory < small_memory * 1.5
 
 
+_CRASH = """\
+[{time}] BUG: kernel NULL pointer dereference, address: 0000000000000010
+[{time}] Oops: 0000 [#1] PREEMPT SMP NOPTI
+[{time}] CPU: 1 PID: 42 Comm: kworker/1:1H Not tainted 6.1.0-50-amd64 #1
+[{time}] RIP: 0010:frob_start+0x4a/0x120 [frob]
+[{time}] Call Trace:
+[{time}]  <TASK>
+[{time}]  frob_queue_rq+0x11c/0x2d0 [frob]
+[{time}]  blk_mq_dispatch_rq_list+0x121/0x7e0
+[{time}]  process_one_work+0x1c7/0x380
+[{time}]  </TASK>
+[{time}] ---[ end trace 0000000000000000 ]---
+"""
+_BLOCK = 64 << 20
+
+
+def streaming(gib: int) -> bool:
+    """Whether a log of ``gib`` GiB goes through in flat memory, and every crash in it is found."""
+    with tempfile.TemporaryDirectory() as folder:
+        block = Path(folder) / "block"
+        quiet_log(block, _BLOCK)
+        quiet = block.read_bytes()
+        patterns = Path(folder) / "patterns"
+        patterns.write_bytes(b"".join(x.strip() + b"\n" for x in LITERALS))
+        out = Path(folder) / "out.json"
+        tool = [sys.executable, "-m", "kautopsy", "oops", "--json", "--debuginfo", "never", "-"]
+        seconds: dict[str, float] = {}
+        memory: dict[int, int] = {}
+        for command in (tool, ["grep", "-c", "-F", "-f", str(patterns)]):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            with out.open("w") as answer:
+                child = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=answer, preexec_fn=_pinned
+                )
+                assert child.stdin is not None
+                for number in range(gib * 16):
+                    child.stdin.write(quiet)
+                    child.stdin.write(_CRASH.format(time=f"{2e6 + number:12.6f}").encode())
+                    if command is tool and number + 1 in (16, gib * 16):
+                        status = Path(f"/proc/{child.pid}/status").read_text()
+                        peak = re.search(r"VmHWM:\s*(\d+)", status)
+                        memory[number + 1] = int(peak[1]) if peak else 0
+                child.stdin.close()
+                child.wait()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds[command[0]] = (
+                after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            )
+            if command is tool:
+                found = out.read_text().count('"kind"')
+    ratio = seconds["grep"] / seconds[sys.executable]
+    print(
+        f"{gib} GiB through a pipe: {seconds[sys.executable]:.1f} s CPU, grep"
+        f" {seconds['grep']:.1f} s: {ratio:.2f} of its speed; {found} of {gib * 16} crashes found;"
+        f" peak memory {memory[16] >> 10} MiB after 1 GiB, {memory[gib * 16] >> 10} MiB at the end"
+    )
+    return found == gib * 16 and memory[gib * 16] < memory[16] * 1.1
+
+
 def symbolising(vmlinux: Path, count: int = 1000) -> None:
     from kautopsy.model.crash import Frame
     from kautopsy.symbols.lines import ElfLines
@@ -104,7 +165,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mib", nargs="?", type=int, default=256)
     parser.add_argument("--vmlinux", type=Path)
+    parser.add_argument("--stream", type=int, metavar="GIB")
     arguments = parser.parse_args()
+    if arguments.stream is not None:
+        return 0 if streaming(arguments.stream) else 1
     good = scanning(arguments.mib << 20)
     if arguments.vmlinux is not None:
         symbolising(arguments.vmlinux)
