@@ -372,7 +372,8 @@ def _remembered(head: str) -> bool:
             r"(?:Allocated|Freed|Last potentially|Second to last|Uninit was|allocated by|freed by|"
             r"Local variable|Bytes? |hardirqs |softirqs |-> #|.*(?:irq event|ON-W|ON-R| at:$)|"
             r"(?:the )?(?:existing|shortest|second|SOFTIRQ|HARDIRQ)|[Pp]age (?:last|allocated)"
-            r"|page_owner|Object |INFO: (?:Alloc|Freed))",
+            # kernel/sched/core.c __schedule_bug, __might_sleep: where, not how one came there
+            r"|page_owner|Object |INFO: (?:Alloc|Freed)|Preemption disabled at)",
             head,
         )
     )

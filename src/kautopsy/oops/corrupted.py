@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kautopsy.fingerprint.generic import Role, role
 from kautopsy.model.crash import Kind
 from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.body import Body
@@ -38,9 +39,20 @@ def why_corrupted(body: Body, name: Name) -> str | None:
         return "the instruction pointer is wild, and no frame of the backtrace is vouched for"
     if name.kind in _FROM_STACK_ALONE and _all_guessed(body) and _has_good_unwinder(body):
         return "no frame of the backtrace is vouched for"
+    if _only_reporters(body):
+        return "the backtrace ends in the functions that report, before who was reported"
     if body.foreign_stack:
         return "the backtrace of an injected failure stands in the middle of the report"
     return _stack_without_frames(body)
+
+
+def _only_reporters(body: Body) -> bool:
+    """An unwinder that lost its way (`from [<ffffffff>] (0xffffffff)`) before it left panic()."""
+    frames = body.calls()[0].reliable()
+    if frames[-1].function is not None:
+        return False
+    named = [frame.function for frame in frames if frame.function is not None]
+    return bool(named) and all(role(name) is Role.REPORTER for name in named)
 
 
 _FROM_STACK_ALONE = {Kind.HUNG_TASK, Kind.STACK_OVERFLOW, Kind.SOFT_LOCKUP, Kind.RCU_STALL}

@@ -7,8 +7,6 @@ Printed by ``__show_regs`` and ``show_regs`` of each architecture. Pairs are ``R
 
 from __future__ import annotations
 
-import re
-
 from kautopsy.model.lazy import lazy_pattern
 
 # x86's, with what stands before and behind a segment's base: `GS:ffff88003fc00000(0000)`

@@ -83,7 +83,7 @@ class Splitter:
         if (line.time is not None or text.startswith("Linux version ")) and self._is_boot(line):
             over += self.finish()
             self._boot(line)
-        elif seen.cues & GOODBYE and "R" in text and ORDERLY.search(text):
+        elif seen.cues & GOODBYE and ORDERLY.search(text):
             self._orderly = True
         if line.number > self._swept + _SWEEP:
             over += self._silent(line)

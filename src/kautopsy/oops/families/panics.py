@@ -65,6 +65,8 @@ AFTERMATH: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = tuple(
             r"|SError",
             frozenset({"machine-check", "ghes", "mce-logged", "trap"}),
         ),
+        # kernel/sched/core.c __schedule_bug(), where warnings are fatal
+        (r"scheduling while atomic", frozenset({"scheduling"})),
         (r"System is deadlocked|Out of memory", frozenset({"hung-task"})),
     )
 )

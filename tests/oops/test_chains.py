@@ -1,0 +1,56 @@
+"""What a kernel says in several messages is one crash; what a boot follows on purpose is none."""
+
+from kautopsy.model.crash import Kind
+from kautopsy.oops import read_text
+
+_ATOMIC = """\
+[   75.726516][ T8444] BUG: scheduling while atomic: worker/8444/0x00000002
+[   75.734225][ T8444] no locks held by worker/8444.
+[   75.740182][ T8444] Modules linked in:
+[   75.744168][ T8444] Preemption disabled at:
+[   75.744175][ T8444] [<ffffffff812aa3e4>] frob_claim_vector_unit+0x64/0x260
+[   75.755491][ T8444] Kernel panic - not syncing: scheduling while atomic
+[   75.762311][ T8444] CPU: 1 PID: 8444 Comm: worker Not tainted 5.13.0-rc6 #0
+[   75.781401][ T8444] Call Trace:
+[   75.784670][ T8444]  dump_stack+0x141/0x1d7
+[   75.788994][ T8444]  panic+0x306/0x73d
+[   75.812611][ T8444]  __schedule_bug.cold+0x10c/0x143
+[   75.817935][ T8444]  __schedule+0x19df/0x23e0
+[   75.834439][ T8444]  schedule+0xcf/0x270
+[   75.838618][ T8444]  frob_wait_for_reply+0x14d/0x290
+[   75.844397][ T8444]  frob_ioctl+0x5/0x40
+"""
+
+
+def test_where_preemption_was_disabled_is_no_backtrace() -> None:
+    (crash,) = read_text(_ATOMIC)
+    assert crash.kind is Kind.ATOMIC_SLEEP
+    assert crash.title.endswith("in frob_wait_for_reply")
+    assert crash.follow_ups == ("Kernel panic - not syncing: scheduling while atomic",)
+    assert "frob_claim_vector_unit" not in [frame.function for frame in crash.frames]
+
+
+def test_a_boot_after_power_down_is_expected() -> None:
+    said = "[ 1000.000000] {}\nDecompressing Linux... done, booting the kernel.\n"
+    for farewell in ("reboot: Power down", "reboot: System halted", "reboot: Restarting system"):
+        assert read_text(said.format(farewell)) == []
+    assert len(read_text(said.format("eth0: link up"))) == 1
+
+
+_LOST = """\
+[   10.000000] ------------[ cut here ]------------
+[   10.000000] WARNING: CPU: 0 PID: 77 at drivers/frob/frob.c:345 frob_exit+0x84/0x104
+[   10.000000] CPU: 0 PID: 77 Comm: kworker/u10:2 Not tainted 4.17.0-rc1+ #11
+[   10.000000] [<8011218c>] (unwind_backtrace) from [<8010e300>] (show_stack+0x18/0x1c)
+[   10.000000] [<8010e300>] (show_stack) from [<80b12478>] (dump_stack+0xa0/0xc0)
+[   10.000000] [<80b12478>] (dump_stack) from [<8013479c>] (warn_slowpath_fmt+0x0/0x5c)
+[   10.000000] [<8013479c>] (warn_slowpath_fmt) from {}
+[   10.000000] ---[ end trace 0000000000000000 ]---
+"""
+
+
+def test_a_backtrace_that_ends_among_the_reporters_is_not_trusted() -> None:
+    (lost,) = read_text(_LOST.format("[<ffffffff>] (0xffffffff)"))
+    assert lost.corrupted
+    (whole,) = read_text(_LOST.format("[<80b00000>] (frob_exit+0x84/0x104)"))
+    assert not whole.corrupted
