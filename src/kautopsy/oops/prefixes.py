@@ -113,7 +113,8 @@ FORMS: tuple[Form, ...] = tuple(
         (
             "dmesg -T",
             "[",
-            rf"\[(?P<stamp>{_MONTH} +{_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}})\]",
+            # conserver stamps like this too, before what the kernel does
+            rf"\[(?P<stamp>{_MONTH} +{_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}})\](?: (?=[\[<]))?",
         ),
         ("caller", " [", r" ?\[ *(?P<caller>[TC]\d{1,8})\]"),
         ("level after time", " <", r" ?<\d>(?= |\[)"),

@@ -185,8 +185,8 @@ class Splitter:
             # A symbolised copy repeats the line for every function inlined where it happened.
             if (
                 family is report.family
-                and line.number - report.body.lines[-1].number <= 1
-                and ("[inline]" in report.body.head.text)
+                and "[inline]" in report.body.head.text
+                and self._before_it(line) is report.body.lines[-1]
             ):
                 report.match = match
                 report.body.head = line
@@ -268,6 +268,11 @@ class Splitter:
             report.body.add(line, seen)
             if not report.all_cpus and "NMI" in line.text and _NMI.search(line.text):
                 report.all_cpus = True
+
+    def _before_it(self, line: Line) -> Line | None:
+        """What the same caller said last; in the journal's forms an entry takes many lines."""
+        recent = self._recent.get(line.caller)
+        return recent[-1] if recent else None
 
     def _remember(self, line: Line) -> None:
         recent = self._recent.get(line.caller)

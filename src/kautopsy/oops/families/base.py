@@ -114,10 +114,11 @@ def at_instruction(body: Body, *skip: re.Pattern[str]) -> str | None:
 def on_stack(body: Body, *skip: re.Pattern[str], trace: int = 0) -> str | None:
     """The first function of the report's stack that a title can name."""
     frames = stack(body, trace)
-    found = guilty(frames, *skip)
-    if found is not None or not skip:
-        return found or first_named(frames)
-    return guilty(frames) or first_named(frames)
+    return (
+        guilty(frames, *skip)
+        or guilty(frames)
+        or first_named(f for f in frames if role(f.function or "") is not Role.REPORTER)
+    )
 
 
 def stack(body: Body, trace: int = 0) -> list[Frame]:
