@@ -57,6 +57,7 @@ LITERALS: tuple[bytes, ...] = tuple(
         "Unexpected #CP",
         "control protection",
         " corruption",
+        "list_add double add",
         "slab error",
         "Slab error",
         "memory exposure attempt",

@@ -33,7 +33,7 @@ _USERCOPY = skip("usercopy", "^_*check_", "copy_(?:to|from)_user")
 
 @report(
     "list",
-    r"(?:list_add|list_del|list_\w+) corruption|prev->next should be",
+    r"list_\w+ corruption|list_add double add: |prev->next should be",
     detail_of=_OLD_WARN,
     words=("list_", "prev->next should be"),
 )

@@ -304,7 +304,8 @@ def _trap(match: re.Match[str], body: Body) -> Name:
 @report(
     "internal-error",
     # arch/arm/kernel/traps.c, arch/arm64/kernel/traps.c: __die
-    r"Internal error: (?P<what>[^:\[]+?)(?:: [0-9a-f]+)?(?: \[#(?P<n>\d+)\])",
+    # arm's imprecise aborts have no name: `Internal error: : 1406 [#1]`
+    r"Internal error: (?P<what>[^:\[]*?)(?:: [0-9a-f]+)?(?: \[#(?P<n>\d+)\])",
     detail_of=[name for name in BEFORE_DIE if name != "internal-error"],
     words=("Internal error: ",),
 )
@@ -325,7 +326,7 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
     if what.startswith("UBSAN"):
         return _fault(body, what, Kind.MEMORY_SAFETY)
     kind = Kind.MACHINE_CHECK if "SError" in what or "external abort" in what else Kind.BAD_POINTER
-    return _fault(body, f"Internal error: {what}", kind)
+    return _fault(body, f"Internal error: {what}".rstrip(": "), kind)
 
 
 @report(
@@ -339,7 +340,8 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
 )
 def _oops(match: re.Match[str], body: Body) -> Name:
     groups = match.groupdict()
-    what = (groups.get("what") or groups.get("bare") or "").strip(" -,")
+    # since 6.9 x86 prints `Oops: ` before whatever die() is told, `Oops` too
+    what = (groups.get("what") or groups.get("bare") or "").strip(" -,").removeprefix("Oops: ")
     window = "\n".join(body.texts()[:12])
     if "sig: 5" in what and "Exception in kernel mode" in what:
         return _fault(body, "kernel BUG", Kind.BUG, f"Oops: {what}")

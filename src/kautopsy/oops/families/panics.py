@@ -145,7 +145,7 @@ _REASONS: tuple[_Reason, ...] = (
         needs_trace=False,
     ),
     _reason(
-        r"[Ss]oftware [Ww]atchdog|watchdog pretimeout|pretimeout event",
+        r"[Ss]oftware [Ww]atchdog|[Ww]atchdog:? pre-?timeout|^pre-timeout|pretimeout event",
         Kind.WATCHDOG,
         Trigger.WATCHDOG,
     ),

@@ -51,6 +51,8 @@ def _torn(match: re.Match[str], body: Body) -> Name:
 def _other_die(match: re.Match[str], body: Body) -> Name:
     what = match["what"]
     kind = Kind.BUG if "BUG" in what or "bug" in what else Kind.BAD_POINTER
+    if "BRK" in what:  # arm64's `ptrace BRK handler`
+        kind = Kind.INVALID_OPCODE
     return Name(kind=kind, title=in_function(what, at_instruction(body)), trigger=Trigger.OOPS)
 
 
