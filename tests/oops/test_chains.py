@@ -54,3 +54,23 @@ def test_a_backtrace_that_ends_among_the_reporters_is_not_trusted() -> None:
     assert lost.corrupted
     (whole,) = read_text(_LOST.format("[<80b00000>] (frob_exit+0x84/0x104)"))
     assert not whole.corrupted
+
+
+def test_a_journal_whose_fields_end_in_twenty_is_no_mail() -> None:
+    entry = "__CURSOR=s=1\n_TRANSPORT=kernel\n_PID=20\n"
+    entry += "_SOURCE_MONOTONIC_TIMESTAMP=5000000\nMESSAGE={}\n"
+    lines = ["BUG: kernel NULL pointer dereference, address: 0000000000000010", "Call Trace:"]
+    lines += [" frob_start+0x12/0x40 [frob]", " vfs_write+0x10/0x20", "---[ end trace 0 ]---"]
+    (crash,) = read_text("\n".join(entry.format(line) for line in lines))
+    assert crash.uptime_seconds == 5.0
+    assert [frame.function for frame in crash.frames] == ["frob_start", "vfs_write"]
+
+
+def test_the_span_of_a_pstore_record_covers_all_its_parts() -> None:
+    older = ["BUG: kernel NULL pointer dereference, address: 0000000000000010", "Call Trace:"]
+    newer = [" frob_start+0x12/0x40 [frob]", " vfs_write+0x10/0x20", "---[ end trace 0 ]---"]
+    text = "\n".join(["Oops#1 Part1", *newer, "Oops#1 Part2", *older, ""])
+    (crash,) = read_text(text)
+    assert [frame.function for frame in crash.frames] == ["frob_start", "vfs_write"]
+    assert crash.text is not None
+    assert (crash.text.first_line, crash.text.last_line) == (2, 7)

@@ -120,6 +120,7 @@ class Body:
         self.disturbed: str | None = None
         self.first_line = self.before[0].number if self.before else head.number
         self.last_line = head.number
+        self.highest_line = head.number
         self.ended = False
         self._current: Trace | None = None
         self._section: tuple[str, int] | None = None
@@ -161,6 +162,9 @@ class Body:
         self.lines.append(line)
         if line.text and self._read(line.text, seen):
             self.last_line = line.number
+            # pstore's parts stand in a file in another order than they were printed in
+            self.first_line = min(self.first_line, line.number)
+            self.highest_line = max(self.highest_line, line.number)
 
     def _read(self, text: str, seen: Sight) -> bool:
         if self._waiting is not None and self._resume_instruction(text):

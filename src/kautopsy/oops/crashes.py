@@ -111,7 +111,7 @@ def _crash(report: Report) -> Crash:
         hardware=facts.hardware,
         text=TextSpan(
             first_line=(report.prelude.body if report.prelude else body).first_line,
-            last_line=max(body.last_line, body.head.number),
+            last_line=max(body.last_line, body.highest_line, body.head.number),
         ),
         uptime_seconds=body.head.time,
         wall_time=body.head.stamp,

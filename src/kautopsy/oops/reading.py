@@ -22,7 +22,8 @@ _PSTORE_PART = lazy_pattern(
     r"[ \t]*(?:<\d>)?(?P<reason>Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown"
     r"|Unknown)#(?P<count>\d+) Part(?P<part>\d+)\s*$"
 )
-_SOFT_BREAK = lazy_pattern(r"=\r?\n")
+# Quoted-printable text has no `=` but of its own; the journal's export form may end in `_PID=20`.
+_BARE_EQUALS = lazy_pattern(r"=(?![0-9A-F]{2}|\r?$)", re.MULTILINE)
 _QUOTED_PRINTABLE = lazy_pattern(r"=([0-9A-F]{2})")
 
 
@@ -33,7 +34,7 @@ def lines_of(data: bytes, first_line: int) -> Iterator[Line]:
     if raw and not raw[-1]:
         raw.pop()
     numbered = [(first_line + i, line[:LONGEST_LINE]) for i, line in enumerate(raw)]
-    if "=3D" in text or "=20\n" in text:
+    if "=3D" in text or ("=20\n" in text and not _BARE_EQUALS.search(text)):
         numbered = _unquoted(numbered)
     if " Part" in text:
         numbered = _in_pstore_order(numbered)
