@@ -34,8 +34,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed"),
     pytest.mark.skipif(not possible(), reason="needs root, ip, sshd, ipmitool and ipmi_sim"),
 ]
-# The walk from not ready to a drill through the jump host and back is for everybody; what else can
-# be done to a machine takes as long again for each way: make test-machines.
+# Arming, drilling in every way and disarming takes half an hour a release on two free cores.
 full = pytest.mark.skipif(
     not os.environ.get("KAUTOPSY_MACHINES"), reason="takes long: make test-machines"
 )
@@ -101,6 +100,7 @@ def test_looking_changes_nothing(patient: Patient) -> None:
     assert differences(patient.before, manifest(patient.machine.host, *_FOLDERS)) == []
 
 
+@full
 def test_arm_apply_and_a_reboot_make_it_ready(patient: Patient) -> None:
     machine = patient.machine
     kautopsy(machine, "arm", "--apply", "--yes", "--no-kit", *_POLICY)
@@ -146,6 +146,7 @@ def test_a_kernel_that_was_told_otherwise_survives_its_nmi(patient: Patient) -> 
     host.run(["sysctl", "-w", "kernel.unknown_nmi_panic=1"])
 
 
+@full
 def test_a_drill_through_the_jump_host(patient: Patient) -> None:
     """NMI → panic → kdump → reboot → collect → report, in one command."""
     assert patient.armed
@@ -255,6 +256,7 @@ def test_where_no_dump_comes_the_witnesses_tell(patient: Patient, tmp_path: Path
     assert "top" in witnesses["sel"]["text"]
 
 
+@full
 def test_disarm_gives_every_file_back(patient: Patient) -> None:
     assert patient.armed
     kautopsy(patient.machine, "disarm", "--yes")
