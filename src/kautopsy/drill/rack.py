@@ -204,7 +204,8 @@ class RackDrill:
             if event is not None and event.kind is ConsoleEventKind.SAVE_FAILED:
                 raise KautopsyError(event.detail or event.line, slug="not-saved")
             # Not every collector says that it is done: that the machine boots, says it too.
-            view.detail = event.line if event is not None else "its console does not say"
+            said = (event.line or event.detail) if event is not None else ""
+            view.detail = said or "its console does not say"
 
     def _bring_home(self, stages: Stages) -> None:
         session = self._session
