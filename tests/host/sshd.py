@@ -127,8 +127,8 @@ KbdInteractiveAuthentication no
     # Run by root it wants its privilege separation directory.
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    server.start()
     try:
+        server.start()
         server.know()
         yield server
     finally:

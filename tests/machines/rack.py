@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,29 @@ from kautopsy.lab.bmc.simulator import BmcConfig, installed
 from kautopsy.lab.machines.machine import Machine
 from kautopsy.trigger.qmp import QmpWay
 
-_OURS, _THEIRS = "198.18.77.1", "198.18.77.2"
-_BMC = "198.18.78.7"
-"""Of 198.18.0.0/15, which RFC 2544 keeps for tests: no network outside has it."""
+
+@dataclass(frozen=True)
+class Addresses:
+    """Of 198.18.0.0/15, which RFC 2544 keeps for tests: no network outside has it. Two racks on one
+    host are two networks.
+    """
+
+    number: int
+
+    @property
+    def ours(self) -> str:
+        """Our end of the link."""
+        return f"198.18.{self.number}.1"
+
+    @property
+    def jump(self) -> str:
+        """The jump host's end."""
+        return f"198.18.{self.number}.2"
+
+    @property
+    def bmc(self) -> str:
+        """No route of ours leads there."""
+        return f"198.19.{self.number}.7"
 
 
 def possible() -> bool:
@@ -44,9 +65,10 @@ def _ip(*words: str) -> None:
 class Rack:
     """The surroundings, and the program run in them."""
 
-    def __init__(self, folder: Path, namespace: str, jump: Server) -> None:
+    def __init__(self, folder: Path, namespace: str, at: Addresses, jump: Server) -> None:
         self.folder = folder
-        self.bmc = BmcConfig(address=_BMC, namespace=namespace, link=_THEIRS)
+        self.at = at
+        self.bmc = BmcConfig(address=at.bmc, namespace=namespace, link=at.jump)
         self.password = self.bmc.accounts[0].password
         self._jump = jump
         self._routed = False
@@ -138,13 +160,13 @@ class Rack:
         file = self.folder / "event"
         file.write_text(f"{words}\n")
         argv = ["ip", "netns", "exec", self.bmc.namespace, "ipmitool", "-I", "lanplus", "-C", "3"]
-        argv += ["-H", _BMC, "-U", "admin", "-E", "sel", "add", str(file)]
+        argv += ["-H", self.at.bmc, "-U", "admin", "-E", "sel", "add", str(file)]
         env = {**os.environ, "IPMI_PASSWORD": self.password}
         subprocess.run(argv, env=env, check=True, capture_output=True, timeout=120)
 
     def assert_unreachable(self) -> None:
         """Nothing of ours reaches the BMC."""
-        argv = ["ipmitool", "-I", "lanplus", "-C", "3", "-N", "1", "-R", "1", "-H", _BMC]
+        argv = ["ipmitool", "-I", "lanplus", "-C", "3", "-N", "1", "-R", "1", "-H", self.at.bmc]
         argv += ["-U", "admin", "-E", "chassis", "status"]
         done = subprocess.run(
             argv, env={**os.environ, "IPMI_PASSWORD": self.password}, capture_output=True
@@ -154,13 +176,13 @@ class Rack:
     @contextlib.contextmanager
     def route(self) -> Iterator[None]:
         """Let us reach the BMC ourselves."""
-        _ip("route", "add", f"{_BMC}/32", "via", _THEIRS)
+        _ip("route", "add", f"{self.at.bmc}/32", "via", self.at.jump)
         self._routed = True
         self._write()
         try:
             yield
         finally:
-            _ip("route", "del", f"{_BMC}/32")
+            _ip("route", "del", f"{self.at.bmc}/32")
             self._routed = False
             self._write()
 
@@ -170,8 +192,8 @@ class Rack:
         entry = self.machine.entry()
         config = RedfishConfig(
             password=self.password,
-            address=_BMC,
-            name=_BMC,
+            address=self.at.bmc,
+            name=self.at.bmc,
             uuid=entry.uuid,
             hostname=entry.nodename,
         )
@@ -226,22 +248,31 @@ def rack(folder: Path) -> Iterator[Rack]:
     """The network and the jump host."""
     tag = secrets.token_hex(3)
     namespace, ours, theirs = f"kautopsy-{tag}", f"ka{tag}", f"kb{tag}"
+    at = _free_addresses()
     _ip("netns", "add", namespace)
     try:
         _ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", namespace)
-        _ip("address", "add", f"{_OURS}/24", "dev", ours)
+        _ip("address", "add", f"{at.ours}/24", "dev", ours)
         _ip("link", "set", ours, "up")
         for words in (
             ("link", "set", "lo", "up"),
             ("link", "set", theirs, "up"),
-            ("address", "add", f"{_THEIRS}/24", "dev", theirs),
-            ("address", "add", f"{_BMC}/32", "dev", "lo"),
+            ("address", "add", f"{at.jump}/24", "dev", theirs),
+            ("address", "add", f"{at.bmc}/32", "dev", "lo"),
         ):
             _ip("-n", namespace, *words)
         (folder / "jump").mkdir()
         inside = ("ip", "netns", "exec", namespace)
-        with serve(folder / "jump", address=_THEIRS, inside=inside) as jump:
-            yield Rack(folder, namespace, jump)
+        with serve(folder / "jump", address=at.jump, inside=inside) as jump:
+            yield Rack(folder, namespace, at, jump)
     finally:
         _ip("netns", "del", namespace)
         subprocess.run(["ip", "link", "del", ours], capture_output=True)
+
+
+def _free_addresses() -> Addresses:
+    while True:
+        at = Addresses(secrets.randbelow(254) + 1)
+        argv = ["ip", "-o", "address", "show", "to", f"{at.ours}/24"]
+        if not subprocess.run(argv, check=True, capture_output=True, timeout=30).stdout:
+            return at
