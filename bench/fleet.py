@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -143,6 +144,7 @@ def _intake(folder: Path, count: int, kinds: int) -> None:
                 out.write(console(number, function=f"frob{number % kinds}_start"))
     size = sum(path.stat().st_size for path in logs.iterdir())
     memory: list[int] = []
+    marks: list[float] = []
     files = 0
 
     def on_file(_path: Path) -> None:
@@ -150,6 +152,7 @@ def _intake(folder: Path, count: int, kinds: int) -> None:
         files += 1
         if files % (HOSTS // 10) == 0:
             memory.append(_resident())
+            marks.append(time.process_time())
 
     stages = Stages()
     stage = stages.timed
@@ -169,8 +172,10 @@ def _intake(folder: Path, count: int, kinds: int) -> None:
     new = tally.new_crashes
     print(
         f"  {new} crashes ({size / new:.0f} bytes each) of {HOSTS} hosts into {grouped} groups:"
-        f" {new / cpu:.0f} a second of processor time, {new / wall:.0f} a second by the clock"
-        f" (load {os.getloadavg()[0]:.1f}); in the store: {there}"
+        f" {new / cpu:.0f} a second of processor time"
+        f" (of tenths: {' '.join(f'{new / 10 / (b - a):.0f}' for a, b in pairwise(marks))}),"
+        f" {new / wall:.0f} a second by the clock (load {os.getloadavg()[0]:.1f});"
+        f" in the store: {there}"
     )
     rest = cpu - sum(stages.seconds.values())
     for name, seconds in [*stages.seconds.items(), ("commits and the rest", rest)]:

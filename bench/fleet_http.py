@@ -112,7 +112,7 @@ def pages(one: Server) -> None:
         with database.read() as connection:
             group = queries.groups.ranked(connection, GroupFilter(all_states=True)).groups[0]
     assert group.crashes == CRASHES
-    with httpx.Client(headers=one.headers) as client:
+    with httpx.Client(headers=one.headers, timeout=60) as client:
         for path in (f"/groups/{group.id}", "/", f"/api/v1/groups/{group.id}", "/metrics"):
             seconds = []
             client.get(one.url + path)

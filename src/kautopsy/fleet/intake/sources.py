@@ -90,11 +90,11 @@ def _grown(
     rows = connection.execute(
         select(_S.path, _S.host_name, _S.id)
         .where(_S.path.in_({path for path, _host in logs}), _S.kind == SourceKind.LOG.value)
-        .order_by(_S.id.desc())
+        .order_by(_S.id)
     ).all()
     found: dict[tuple[str, str], int] = {}
     for path, host, number in rows:
-        one = logs.get((path, host))
+        one = logs.pop((path, host), None)
         if one is not None:
             connection.execute(
                 update(schema.source)

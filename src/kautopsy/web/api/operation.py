@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from kautopsy.fleet.nouns import Role
 from kautopsy.model.base import Noun, from_json
-from kautopsy.model.errors import KautopsyError, RefusedError, UsageError
+from kautopsy.model.errors import KautopsyError, RefusedError, UnreadableError, UsageError
 from kautopsy.web.context import Context, Site
 from kautopsy.web.security import identify, is_forged
 
@@ -82,7 +82,13 @@ class Call:
 
         :raises UnreadableError: it is none (``bad-document``)
         """
-        return from_json(self.body, kind)
+        try:
+            return from_json(self.body, kind)
+        except UnreadableError as error:
+            # Not by the name of our type, which nobody who sends it knows.
+            raise UnreadableError(
+                str(error.__cause__), thing="the body", slug="bad-document"
+            ) from error
 
     def host(self, named: str) -> str:
         """The host that is spoken of: a host's token speaks for its own only.
