@@ -5,7 +5,9 @@ dump: kautopsy without debuginfo, drgn-crash and crash with the kernel's vmlinux
 that warms the page cache and kautopsy's own. Goals: at most 1.2 times drgn-crash, an eighth of
 crash. Large: `foreach bt`, `kmem -s` and a `search` of all memory on the dump that
 bench/triage.py makes (10,000 threads, 8 GB), each in a session of its own, the start left out.
-Goal: faster than crash. Medians of the runs, all programs in turns, all in one run.
+Goal: faster than crash. SQL: counts over its tasks, from the start of `kautopsy sql` to its end.
+Goal: a second. Medians of the runs, all programs in turns, all in one run; by the clock and by CPU
+time, which a busy machine changes less.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from __future__ import annotations
 import argparse
 import os
 import pty
+import resource
 import select
 import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from kautopsy.lab.cache import lab_cache
@@ -28,7 +32,12 @@ from kautopsy.lab.specimen import specimen
 PROMPT = b"crash> "
 START = "p 1"
 LARGE = ("foreach bt", "kmem -s", "search -k 123456789abcdef1")
-_SECONDS = 1800
+QUERIES = (
+    "select count(*) from tasks",
+    "select count(*) from tasks where state = 'D'",
+    "select state, count(*) from tasks group by state",
+)
+_SECONDS = 3600
 # drgn would ask our plugin for types that drgn-crash has from DWARF; its own make its commands.
 _ENVIRONMENT = {**os.environ, "TERM": "dumb", "DRGN_DISABLE_PLUGINS": "kautopsy"}
 # Installed programs are compiled; without this every start would compile all of both.
@@ -60,8 +69,22 @@ def to_prompt(argv: tuple[str, ...]) -> tuple[float, float]:
     return wall, usage.ru_utime + usage.ru_stime
 
 
-def seconds(argv: tuple[str, ...], lines: list[str]) -> tuple[float, int]:
-    """Wall seconds of a session that runs ``lines``, and how many lines it said."""
+@dataclass(frozen=True)
+class Taken:
+    """Seconds by the clock and of CPU, and how many lines were said."""
+
+    wall: float
+    cpu: float
+    lines: int = 0
+
+    def less(self, start: Taken) -> Taken:
+        """Without the start."""
+        return Taken(max(0.01, self.wall - start.wall), max(0.01, self.cpu - start.cpu), self.lines)
+
+
+def seconds(argv: tuple[str, ...], lines: list[str]) -> Taken:
+    """A session that runs ``lines``."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     done = subprocess.run(
         argv,
@@ -74,7 +97,10 @@ def seconds(argv: tuple[str, ...], lines: list[str]) -> tuple[float, int]:
         check=False,
         env=_ENVIRONMENT,
     )
-    return time.monotonic() - began, done.stdout.count("\n")
+    wall = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Taken(wall, cpu, done.stdout.count("\n"))
 
 
 def programs(dump: Path, vmlinux: Path, crash: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -89,15 +115,19 @@ def programs(dump: Path, vmlinux: Path, crash: tuple[str, ...]) -> dict[str, tup
 
 def medians(
     contenders: dict[str, tuple[str, ...]], lines: list[str], runs: int
-) -> dict[str, tuple[float, int]]:
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
-    said: dict[str, int] = {}
+) -> dict[str, Taken]:
+    taken: dict[str, list[Taken]] = {name: [] for name in contenders}
     for _ in range(runs):
         for name, argv in contenders.items():
-            wall, count = seconds(argv, lines)
-            taken[name].append(wall)
-            said[name] = count
-    return {name: (statistics.median(walls), said[name]) for name, walls in taken.items()}
+            taken[name].append(seconds(argv, lines))
+    return {
+        name: Taken(
+            statistics.median(one.wall for one in all_),
+            statistics.median(one.cpu for one in all_),
+            all_[-1].lines,
+        )
+        for name, all_ in taken.items()
+    }
 
 
 def small(series: str, runs: int) -> bool:
@@ -124,18 +154,32 @@ def small(series: str, runs: int) -> bool:
 def large(series: str, dump: Path, vmlinux: Path) -> bool:
     contenders = programs(dump, vmlinux, crash_for(series).argv)
     del contenders["drgn-crash"]
-    starts = {name: wall for name, (wall, _) in medians(contenders, [START], 1).items()}
+    starts = medians(contenders, [START], 1)
     fine = True
     for line in LARGE:
-        found = medians(contenders, [line], 1)
-        walls = {name: max(0.01, wall - starts[name]) for name, (wall, _) in found.items()}
-        ratio = walls["crash"] / walls["kautopsy"]
-        fine &= ratio >= 1
-        rows = ", ".join(f"{name} {found[name][1]} lines" for name in found)
+        found = {
+            name: one.less(starts[name]) for name, one in medians(contenders, [line], 1).items()
+        }
+        own, crash = found["kautopsy"], found["crash"]
+        fine &= crash.wall >= own.wall
+        rows = ", ".join(f"{name} {one.lines} lines" for name, one in found.items())
         print(
-            f"{line}: kautopsy {walls['kautopsy']:.1f} s, crash {walls['crash']:.1f} s: "
-            f"{ratio:.1f} times as fast (goal 1); {rows}"
+            f"{line}: kautopsy {own.wall:.1f} s (CPU {own.cpu:.1f}), crash {crash.wall:.1f} s "
+            f"(CPU {crash.cpu:.1f}): {crash.wall / own.wall:.1f} times as fast (goal 1; "
+            f"CPU {crash.cpu / own.cpu:.1f}); {rows}",
+            flush=True,
         )
+    return fine
+
+
+def queries(dump: Path, runs: int) -> bool:
+    fine = True
+    for query in QUERIES:
+        argv = (sys.executable, "-m", "kautopsy", "sql", str(dump), query, "--debuginfo", "never")
+        seconds(argv, [])
+        taken = medians({"sql": argv}, [], runs)["sql"]
+        fine &= taken.wall <= 1
+        print(f"{query}: {taken.wall:.2f} s, CPU {taken.cpu:.2f} s (goal 1)", flush=True)
     return fine
 
 
@@ -158,6 +202,7 @@ def main() -> int:
         if dump is None:
             print("no large dump: bench/triage.py makes one")
         else:
+            fine &= queries(dump, arguments.runs)
             fine &= large(arguments.series, dump, arguments.vmlinux or kernel.vmlinux())
     return 0 if fine else 1
 

@@ -22,11 +22,13 @@ class Catalogue:
     """Sorted names.
 
     :param types: structures, unions, enumerations, typedefs
+    :param plain: typedefs, and the types that C has by itself
     :param aggregates: structures and unions: name → size in bytes
     """
 
     types: tuple[str, ...]
     aggregates: dict[str, int]
+    plain: tuple[str, ...]
 
     def starting(self, prefix: str) -> list[str]:
         """The types whose names begin with ``prefix``."""
@@ -72,6 +74,7 @@ def kernel_btf(program: Program) -> Btf:
 def _read(btf: Btf) -> Catalogue:
     names: set[str] = set()
     aggregates: dict[str, int] = {}
+    plain: set[str] = set()
     words = btf.words
     for at in btf.places:
         kind = words[at + 1] >> 24 & 0x1F
@@ -80,7 +83,12 @@ def _read(btf: Btf) -> Catalogue:
             names.add(name)
             if kind in (Kind.STRUCT, Kind.UNION):
                 aggregates.setdefault(name, words[at + 2])
-    return Catalogue(tuple(sorted(names)), aggregates)
+        if kind in (Kind.TYPEDEF, Kind.INT) and words[at]:
+            name = btf.string(words[at])
+            # btf_trace_…, btf_bpf_…: made for BPF programs, no type of the kernel's own code.
+            if not name.startswith("btf_"):
+                plain.add(name)
+    return Catalogue(tuple(sorted(names)), aggregates, tuple(sorted(plain)))
 
 
 def symbol_names(program: Program) -> tuple[str, ...]:

@@ -83,10 +83,15 @@ def _ends(sock: Object, family: int) -> tuple[str, str]:
         ]
     else:
         ends = [
-            str(ipaddress.IPv6Address(bytes(int(byte) for byte in address.in6_u.u6_addr8)))
+            _long(bytes(int(byte) for byte in address.in6_u.u6_addr8))
             for address in (common.skc_v6_rcv_saddr, common.skc_v6_daddr)
         ]
     return f"{ends[0]}-{_port(here)}", f"{ends[1]}-{_port(there)}"
+
+
+def _long(address: bytes) -> str:
+    """IPv6 with all its zeros, as crash writes it."""
+    return ":".join(f"{group:x}" for group in struct.unpack(">8H", address))
 
 
 def _port(raw: int) -> int:

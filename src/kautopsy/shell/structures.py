@@ -10,9 +10,11 @@ from drgn import FaultError, Object, Program, Type, TypeKind, TypeMember
 
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.shell.errors import BadArgumentsError, CommandError
-from kautopsy.shell.types import aggregate, declaration_lines, title, unaliased
+from kautopsy.shell.types import AGGREGATES, aggregate, title, unaliased
+from kautopsy.shell.types import declared as declared_member
 from kautopsy.shell.values import Values
 
+_MOST_DEEP = 24
 _MEMBER = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d+\])*")
 
 
@@ -84,7 +86,7 @@ def declared(type_: Type, members: Sequence[str], base: int | None, radix: int) 
     for path in members:
         offset, member = member_at(type_, path)
         at = f"{base + offset:x}" if base is not None else hex(offset) if radix == 16 else offset
-        lines = list(declaration_lines(member, depth=1))
+        lines = [line for _offset, line in declared_member(member)]
         label = f"[{at}]"
         yield f"{label:>8} {lines[0]}"
         yield from (" " * 9 + line for line in lines[1:])
@@ -110,12 +112,23 @@ def shown(
     yield from shown_value(value, wanted, radix=radix, pointed=pointed)
 
 
+def _open_ended(type_: Type, depth: int) -> bool:
+    """Whether arrays without a length are in it: they are shown by where they are."""
+    bare = unaliased(type_)
+    if bare.kind is TypeKind.ARRAY:
+        return not bare.length or _open_ended(bare.type, depth)
+    return depth < _MOST_DEEP and any(
+        _open_ended(one.type, depth + 1)
+        for one in (bare.members or () if bare.kind in AGGREGATES else ())
+    )
+
+
 def shown_value(
     value: Object, wanted: Wanted, *, radix: int = 10, pointed: bool = False
 ) -> Iterator[str]:
     """As :func:`shown`, of an object."""
     values = Values(value.prog_, radix)
-    if value.address_ is not None and not wanted.members:
+    if value.address_ is not None and not wanted.members and not _open_ended(value.type_, 0):
         try:
             value = value.read_()
         except FaultError:
@@ -147,7 +160,7 @@ def _any_readable(value: Object) -> bool:
 def _pointed(values: Values, part: Object, path: str) -> Iterator[str]:
     from drgn import FaultError
 
-    from kautopsy.shell.types import AGGREGATES, declare
+    from kautopsy.shell.types import declare
 
     name = path.rpartition(".")[2]
     yield f"  {declare(part.type_, name)} = {values.text(part, 2)}"

@@ -90,27 +90,21 @@ def definition(
 ) -> Iterator[str]:
     """The lines of a structure's definition, as crash prints them.
 
-    :param offsets: each member of the outermost level with its offset
+    :param offsets: each member with its offset, those of members without a name too
     :param base: an address: offsets become addresses
     """
     yield f"{title(type_)} {{"
     bare = unaliased(type_)
-    members = bare.members or ()
-    labels = [_label(member, base, radix) for member in members] if offsets else []
-    width = max((len(label) for label in labels), default=0)
-    for at, member in enumerate(members):
-        lines = list(declaration_lines(member, depth=1))
-        if offsets:
-            lines[0] = f"{labels[at]:>{width + 2}} {lines[0].lstrip()}"
-            pad = " " * (width - 1)
-            lines[1:] = [pad + line for line in lines[1:]]
-        yield from lines
+    lines = [one for member in bare.members or () for one in declared(member, 1, 0)]
+    labels = ["" if at is None else _label(at, base, radix) for at, _line in lines]
+    width = max((len(label) for label in labels), default=0) + 2
+    for label, (_at, line) in zip(labels, lines, strict=True):
+        yield f"{label:>{width}} {line[4:]}" if offsets else line
     yield "}"
     yield f"SIZE: {_number(size_of(bare), radix)}"
 
 
-def _label(member: TypeMember, base: int | None, radix: int) -> str:
-    offset = (member.bit_offset or 0) // 8
+def _label(offset: int, base: int | None, radix: int) -> str:
     return f"[{base + offset:x}]" if base is not None else f"[{_number(offset, radix)}]"
 
 
@@ -118,25 +112,34 @@ def _number(value: int, radix: int) -> str:
     return hex(value) if radix == 16 else str(value)
 
 
-def declaration_lines(member: TypeMember, *, depth: int) -> Iterator[str]:
-    """A member's declaration; what has no name of its own is written out."""
+def declared(
+    member: TypeMember, depth: int = 1, outer: int = 0
+) -> Iterator[tuple[int | None, str]]:
+    """The lines of a member's declaration, each with its offset where it declares one.
+
+    What has no name of its own is written out; such a structure's name, if the member has one,
+    stands behind its brace, and so does its offset.
+
+    :param outer: offset of what ``member`` is in
+    """
     pad = "    " * depth
+    offset = outer + (member.bit_offset or 0) // 8
     type_ = member.type
     inner, wrap = _peeled(type_)
     name = member.name or ""
     bits = f" : {member.bit_field_size}" if member.bit_field_size else ""
     if inner.kind in AGGREGATES and not inner.tag and depth < _MOST_DEEP:
         keyword = "union" if inner.kind is TypeKind.UNION else "struct"
-        yield f"{pad}{keyword} {{"
+        yield None, f"{pad}{keyword} {{"
         for one in inner.members or ():
-            yield from declaration_lines(one, depth=depth + 1)
-        yield f"{pad}}}{' ' + wrap(name) if name else ''};"
+            yield from declared(one, depth + 1, offset)
+        yield (offset if name else None), f"{pad}}}{' ' + wrap(name) if name else ''};"
         return
     if inner.kind is TypeKind.ENUM and not inner.tag:
         names = ", ".join(one.name for one in inner.enumerators or ())
-        yield f"{pad}enum {{{names}}} {wrap(name)}{bits};"
+        yield offset, f"{pad}enum {{{names}}} {wrap(name)}{bits};"
         return
-    yield f"{pad}{declare(type_, name)}{bits};"
+    yield offset, f"{pad}{declare(type_, name)}{bits};"
 
 
 def _peeled(type_: Type) -> tuple[Type, _Wrap]:

@@ -127,7 +127,7 @@ log -c
 log -d
 mach
 mach -m
-mach -c 0
+mach -c
 mod
 mod -t
 mount
@@ -233,7 +233,6 @@ struct rq.nr_running runqueues:a
 swap
 sym jiffies
 sym vfs_write
-sym vfs_write+32
 sym -m loop
 sym -q vfs_write
 sym -p jiffies

@@ -46,7 +46,7 @@ def rows(text: str) -> list[Row]:
         fields = tuple(re.sub(r"\[\s+", "[", line).split())
         if fields and not _is_head(fields) and not re.fullmatch(r"-+", "".join(fields)):
             found.append(fields)
-    return found[:_MOST_ROWS]
+    return found
 
 
 def _is_head(fields: Row) -> bool:
@@ -59,7 +59,7 @@ def _is_head(fields: Row) -> bool:
 
 def compare(crash: str, own: str) -> Comparison:
     """Compare two outputs, rows in their order."""
-    left, right = rows(crash), rows(own)
+    left, right = _begin(rows(crash), rows(own))
     fields = equal = 0
     differences: list[Difference] = []
     for tag, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
@@ -76,6 +76,18 @@ def compare(crash: str, own: str) -> Comparison:
             if same < longer:
                 differences.append(Difference(one, other, longer - same))
     return Comparison(fields, equal, tuple(differences))
+
+
+def _begin(left: list[Row], right: list[Row]) -> tuple[list[Row], list[Row]]:
+    """The beginnings of long outputs: up to the same row on both sides, where there is one."""
+    if len(left) <= _MOST_ROWS:
+        return left, right[: max(len(left), _MOST_ROWS)]
+    left = left[:_MOST_ROWS]
+    for back in range(20):
+        row = left[-1 - back]
+        if row in right:
+            return left[: _MOST_ROWS - back], right[: right.index(row) + 1]
+    return left, right[:_MOST_ROWS]
 
 
 def _paired(left: Sequence[Row], right: Sequence[Row]) -> list[tuple[Row, Row]]:

@@ -89,9 +89,10 @@ def _one_run(
     """Answers to ``lines`` up to the one in which crash dies, or its time is up."""
     script = ["set scroll off"]
     for number, line in enumerate(lines):
-        # The current task and the radix are as at the beginning for every line.
-        script += ["set -p > /dev/null", f"!echo '{_MARK}{number}'", line]
-    script += [f"!echo '{_MARK}{len(lines)}'", "quit"]
+        # The current task is as at the beginning for every line. Some outputs end without a new
+        # line: the mark begins one.
+        script += ["set -p > /dev/null", f"!echo; echo '{_MARK}{number}'", line]
+    script += [f"!echo; echo '{_MARK}{len(lines)}'", "quit"]
     with tempfile.TemporaryFile() as told:
         child = subprocess.Popen(
             [*crash.argv, "-s", str(vmlinux), str(vmcore)],
@@ -112,8 +113,8 @@ def _one_run(
     texts = {int(parts[at]): parts[at + 1] for at in range(1, len(parts) - 1, 2)}
     if 0 not in texts:
         raise RuntimeError(f"crash does not start: {parts[0][-400:]}")
-    found = {lines[at]: Answer(texts[at]) for at in texts if at < len(lines) and at + 1 in texts}
     last = max(texts)
+    found = {lines[at]: Answer(text) for at, text in texts.items() if at < last}
     if in_time and last < len(lines):
         found[lines[last]] = Answer(texts[last], died=True)
     if not found:

@@ -27,7 +27,7 @@ from kautopsy.shell.session import Session
 
 _NEVER = {"foreach", "exit", "q", "repeat", "py", "drgn"}
 _FILTERS = {"kernel", "user", "gleader", "active"}
-_OWN_HEADER = {"bt", "ps", "vm", "files", "task", "sig", "net", "vtop"}
+_OWN_HEADER = {"bt", "ps", "vm", "files", "task", "sig", "net"}
 
 
 @command(
@@ -46,9 +46,10 @@ def foreach(session: Session, arguments: argparse.Namespace) -> Lines:
     """Runs a command for every task, or for those chosen.
 
     pid, taskp, name ('regular expression' in quotes, \\name where a name is also a command), state
-    (RU IN UN ST ZO ID ...), kernel, user, gleader (one of each group), active (on a CPU). Words of
-    one kind add up; of several kinds all must hold. The command is any of the shell: those that
-    know tasks (bt vm files task sig net ps vtop set) get the task, others run with it as context.
+    (RU IN UN ST ZO ID ...), kernel, user, gleader (one of each process, no kernel threads), active
+    (on a CPU). Words of one kind add up; of several kinds all must hold. The command is any of the
+    shell: those that know tasks (bt vm files task sig net ps vtop set) get the task, others run
+    with it as context.
     """
     words = _words(arguments.text)
     chosen: list[str] = []
@@ -105,7 +106,7 @@ def _test(session: Session, word: str) -> Callable[[Object], bool]:
     return {
         "kernel": is_kernel,
         "user": lambda task: not is_kernel(task),
-        "gleader": lambda task: bool(thread_group_leader(task)),
+        "gleader": lambda task: not is_kernel(task) and bool(thread_group_leader(task)),
         "active": lambda task: task.value_() in running,
     }[word]
 

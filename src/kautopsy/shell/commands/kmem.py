@@ -15,6 +15,7 @@ from kautopsy.shell.context import all_tasks
 from kautopsy.shell.delegate import delegate
 from kautopsy.shell.errors import CommandError
 from kautopsy.shell.expression import address_of
+from kautopsy.shell.pageflags import page_lines
 from kautopsy.shell.registry import Lines, command
 from kautopsy.shell.session import Session
 from kautopsy.shell.slabs import cache_table, every_object, rooted
@@ -99,7 +100,7 @@ def _address(session: Session, words: list[str]) -> Iterator[str]:
             address = int(pfn_to_page(program, address >> 12))
         else:
             address = int(phys_to_virt(program, address))
-    for line in delegate(session, "kmem", " ".join([*rest, f"{address:x}"])):
+    for line in _crashs_order(page_lines(session, " ".join([*rest, f"{address:x}"]))):
         symbol = re.match(r"([0-9a-f]{16}) \(\?\) (\S+)$", line)
         state = re.match(r"  STATE: ", line)
         if symbol is not None:
@@ -108,6 +109,21 @@ def _address(session: Session, words: list[str]) -> Iterator[str]:
             yield list(shown_context(session, _task(session, address)))[-1]
         else:
             yield line
+
+
+def _crashs_order(lines: Iterable[str]) -> Iterator[str]:
+    """The slab object comes before the task that it is."""
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line:
+            blocks[-1].append(line)
+        elif blocks[-1]:
+            blocks.append([])
+    blocks.sort(key=lambda block: not (block and block[0].startswith("CACHE")))
+    for number, block in enumerate(block for block in blocks if block):
+        if number:
+            yield ""
+        yield from block
 
 
 def _task(session: Session, address: int) -> Object:

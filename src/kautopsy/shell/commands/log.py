@@ -68,7 +68,7 @@ def _records(session: Session, arguments: argparse.Namespace) -> Iterator[str]:
         yield lead + lines[0]
         yield from (" " * len(stamp) + line for line in lines[1:])
         if arguments.dictionary:
-            for key, value in sorted(record.context.items()):
+            for key, value in record.context.items():
                 yield f"{' ' * len(stamp)}{text(key)}={text(value)}"
 
 

@@ -129,7 +129,8 @@ def _sockets(session: Session, task: Object, arguments: argparse.Namespace) -> I
         yield ""
         yield from shown(session.program, Wanted("socket"), one.socket.value_(), radix=radix)
         if one.sock:
-            yield from shown(session.program, Wanted("sock"), one.sock.value_(), radix=radix)
+            kind = "inet_sock" if one.family in ("INET", "INET6") else "sock"
+            yield from shown(session.program, Wanted(kind), one.sock.value_(), radix=radix)
         yield ""
 
 

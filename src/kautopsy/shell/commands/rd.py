@@ -38,7 +38,13 @@ def rd(session: Session, arguments: argparse.Namespace) -> Lines | None:
         return _file(session, text)
     if re.search(r"(?<!\S)-[a-zA-Z]*p", text):
         return _physical(session, text)
-    return delegate(session, "rd", text)
+    return _bare(delegate(session, "rd", text))
+
+
+def _bare(lines: Iterator[str]) -> Iterator[str]:
+    """``init_task``, not ``init_task+0``."""
+    for line in lines:
+        yield re.sub(r"(?<=\s)([A-Za-z_][\w.]*)\+0(?=\s|$)", r"\1", line)
 
 
 def _physical(session: Session, text: str) -> Iterator[str]:

@@ -128,7 +128,7 @@ def kernel_symbols(session: Session) -> list[Symbol]:
             (
                 one
                 for one in session.program.symbols()
-                if not any(low <= one.address < high for low, high, _name in modules)
+                if one.name and not any(low <= one.address < high for low, high, _name in modules)
             ),
             key=lambda one: (one.address, one.name),
         )
@@ -160,10 +160,10 @@ def _modules(session: Session, only: str | None, kinds: Letters) -> Iterator[str
         if not inside:
             continue
         section = kinds.section(program, name, low)
-        yield f"{low:x} MODULE {section} START: {name}"
+        yield f"{low:x} MODULE {section}START: {name}"
         for one in inside:
             yield f"{one.address:x} ({kinds.of(one)}) {one.name}"
-        yield f"{high:x} MODULE {section} END: {name}"
+        yield f"{high:x} MODULE {section}END: {name}"
 
 
 def _query(session: Session, text: str, kinds: Letters) -> Iterator[str]:
@@ -207,7 +207,9 @@ class Letters:
         if symbol.binding is SymbolBinding.WEAK:
             return "W" if symbol.address else "w"
         if symbol.address < 1 << 32:
-            letter = "a"
+            letter = (
+                "d"  # x86 links per-CPU variables at 0 until 6.15; kallsyms calls them absolute
+            )
         else:
             letter = next(
                 (letter for bounds, letter in self._sections if symbol.address in bounds), ""
@@ -227,9 +229,14 @@ class Letters:
         return name if low <= address < high else ""
 
     def section(self, program: Program, module: str, low: int) -> str:
-        """What a module's memory at ``low`` holds: TEXT, or DATA where it is none of its code."""
+        """What a module's memory at ``low`` holds: ``TEXT ``, or ``DATA `` where it is no code.
+
+        Until Linux 6.4 (ac3b43283923) all of a module lay in one place: ''.
+        """
+        if sum(name == module for _low, _high, name in self._bounds) < 2:
+            return ""
         try:
             base = next(one.address for one in program.modules() if one.name == module)
         except (StopIteration, *READ_ERRORS):
-            return "TEXT"
-        return "TEXT" if base == low else "DATA"
+            return "TEXT "
+        return "TEXT " if base == low else "DATA "

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
+
+from drgn import Object
 
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.shell.context import header, tasks_or_context
@@ -50,8 +54,15 @@ def task_(session: Session, arguments: argparse.Namespace) -> Lines:
                 continue
             continue
         for name in arguments.members.split(","):
-            try:
-                part = part_of(task[0], name)
-            except CommandError:
-                part = part_of(task.thread_info, name)
-            yield from f"  {name} = {values.text(part, 2)},".split("\n")
+            parts = list(_parts(task, name))
+            if not parts:
+                raise CommandError("no such member", thing=name, hint="struct task_struct")
+            for part in parts:
+                yield from f"  {name} = {values.text(part, 2)},".split("\n")
+
+
+def _parts(task: Object, name: str) -> Iterator[Object]:
+    """Of the task_struct, of its thread_info, of both."""
+    for whole in (task[0], task.thread_info):
+        with contextlib.suppress(CommandError, *READ_ERRORS):
+            yield part_of(whole, name)

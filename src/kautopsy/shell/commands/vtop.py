@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from drgn import Architecture, Object
+from drgn import Architecture, Object, Program
 from drgn.helpers.linux.mm import pfn_to_page, phys_to_virt, virt_to_phys
 
 from kautopsy.kernel.reading import READ_ERRORS
-from kautopsy.shell.context import header, pid_or_task
+from kautopsy.shell.context import pid_or_task
 from kautopsy.shell.delegate import delegate
 from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.expression import address_of
+from kautopsy.shell.pageflags import page_lines
 from kautopsy.shell.paging import Walk, explained, kernel_pgd, user_pgd, walk
 from kautopsy.shell.registry import Lines, PerTask, argument, command, flag
 from kautopsy.shell.session import Session
@@ -42,15 +43,11 @@ def vtop(session: Session, arguments: argparse.Namespace) -> Lines:
     """
     session.need_types("vtop")
     task = pid_or_task(session, arguments.context) if arguments.context else session.context
-    first = True
-    for text in arguments.addresses:
+    for number, text in enumerate(arguments.addresses):
         address = address_of(session.program, text)
-        if not first:
+        if number:
             yield ""
         user = arguments.user or (not arguments.kernel and not address >> 63)
-        if first and user and arguments.context:
-            yield header(task)
-        first = False
         yield from _one(session, task, address, user=user)
 
 
@@ -79,7 +76,7 @@ def _one(session: Session, task: Object, address: int, *, user: bool) -> Iterato
     yield f"{address:<{width}x}  {shown}"
     yield ""
     if found is not None:
-        yield from _levels(found)
+        yield from _levels(found, None if user else program)
         last = found.levels[-1]
         if last.entry:
             yield ""
@@ -92,13 +89,19 @@ def _one(session: Session, task: Object, address: int, *, user: bool) -> Iterato
         yield ""
         try:
             page = int(pfn_to_page(session.program, physical >> 12))
-            yield from delegate(session, "kmem", f"-p {page:x}")
+            yield from page_lines(session, f"-p {page:x}")
         except (CommandError, *READ_ERRORS):
             yield "(its struct page is not in the dump)"
 
 
-def _levels(found: Walk) -> Iterator[str]:
-    for level in found.levels:
+def _levels(found: Walk, kernel: Program | None) -> Iterator[str]:
+    levels = found.levels
+    if kernel is not None and levels:
+        # As crash lays out the kernel's own: the directory, and its entry.
+        yield f"PGD DIRECTORY: {int(kernel['init_mm'].pgd):x}"
+        yield f"PAGE DIRECTORY: {levels[0].entry:x}"
+        levels = levels[1:]
+    for level in levels:
         yield f"{level.name:>6}: {level.at:x} => {level.entry:x}"
     if found.physical is not None:
         base = found.physical & ~(found.size - 1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from drgn import FindObjectFlags, Program, Type, TypeKind
 
 from kautopsy.kernel.reading import READ_ERRORS
-from kautopsy.shell.catalogue import catalogue
+from kautopsy.shell.catalogue import Catalogue, catalogue
 from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.expression import evaluate
 from kautopsy.shell.registry import Lines, argument, command, flag
@@ -32,7 +32,7 @@ _MOST_DEEP = 8
     usage="[-o] [struct | union | typedef | symbol] | [-r size|range] [-m member]",
     arguments=(
         flag("-o", "the offsets of the members", dest="offsets"),
-        argument("-r", dest="range", metavar="size|range", help="structures of a size: 192, 8-64"),
+        argument("-r", dest="range", metavar="size|range", help="types of a size: 192, 8-64"),
         argument("-m", dest="member",
                  help="structures with a member of this type, or a pointer to one"),
         argument("name", nargs="*", help="a type, a symbol, or an expression"),
@@ -112,22 +112,29 @@ def _symbol(program: Program, text: str) -> str:
 
 def _search(program: Program, sizes: str | None, member: str | None) -> Iterator[str]:
     low, high = _range(sizes) if sizes else (0, 1 << 62)
-    known = catalogue(program).aggregates
-    found: list[tuple[int, str]] = []
+    names = catalogue(program)
+    found: set[tuple[int, str]] = set()
     seen: dict[str, bool] = {}
-    for name, size in known.items():
+    for name, size in names.aggregates.items():
         if not low <= size <= high:
             continue
-        type_ = find_aggregate(program, name, "struct")
-        # crash lists structures only.
-        if type_ is None or type_.kind is not TypeKind.STRUCT:
-            continue
-        if member is None or _holds(type_, member, seen, 0):
-            found.append((size, name))
+        type_ = find_aggregate(program, name)
+        if type_ is not None and (member is None or _holds(type_, member, seen, 0)):
+            found.add((size, name))
+    if member is None:
+        found |= {(size, name) for size, name in _plain(program, names) if low <= size <= high}
     if not found:
         raise CommandError("no structure found", thing=member or sizes or "")
     yield "SIZE  TYPE"
     yield from (f"{size:>4}  {name}" for size, name in sorted(found))
+
+
+def _plain(program: Program, names: Catalogue) -> Iterator[tuple[int, str]]:
+    for name in names.plain:
+        try:
+            yield size_of(program.type(name)), name
+        except (LookupError, SyntaxError):
+            continue
 
 
 def _range(text: str) -> tuple[int, int]:
