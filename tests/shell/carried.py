@@ -42,6 +42,9 @@ def files() -> dict[str, Path]:
         origin = Path(spec.origin)
         found |= set(_below(origin.parent)) if origin.name == "__init__.py" else {origin}
     found |= set(_below(_site() / "drgn.libs"))
+    # Its entry points: that is how drgn finds its own commands.
+    for folder in _site().glob("drgn-*.dist-info"):
+        found |= set(_below(folder))
     found |= set(_below(_source() / "kautopsy"))
     for path in [one for one in found if ".so" in one.name or one == Path(python())]:
         found |= set(_libraries(path))

@@ -29,8 +29,13 @@ def delegate(session: Session, name: str, text: str = "") -> Iterator[str]:
     program = session.program
     if _SCROLL not in program.cache:
         # We page by ourselves; drgn's pager would be started for every command.
-        with contextlib.redirect_stdout(io.StringIO()):
-            run_command(program, "crash set scroll off", globals={})
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                run_command(program, "crash set scroll off", globals={})
+        except CommandNotFoundError:
+            raise CommandError(
+                "drgn's crash commands are not there", hint="is DRGN_DISABLE_PLUGINS set?"
+            ) from None
         program.cache[_SCROLL] = True
     output = io.StringIO()
     failure: BaseException | None = None

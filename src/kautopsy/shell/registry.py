@@ -21,6 +21,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kautopsy.shell.errors import BadArgumentsError
@@ -105,8 +106,9 @@ class Command:
     table: bool
     delegates: bool
 
+    @cached_property
     def parser(self) -> Parser:
-        """Its parser, made when it is needed."""
+        """Its parser; foreach needs it as often as there are tasks."""
         parser = Parser(self.name, self.usage, self.summary)
         for one in self.arguments:
             parser.add_argument(*one.names, **one.settings)
@@ -119,7 +121,7 @@ class Command:
         if self.details:
             parts.append(textwrap.indent(self.details, "  "))
         if self.arguments:
-            text = self.parser().format_help()
+            text = self.parser.format_help()
             parts += ["", *text.partition("\n\n")[2].partition("\n\n")[2].splitlines()]
         if self.table:
             parts += ["", "  --json gives the rows as JSON."]

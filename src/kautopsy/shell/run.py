@@ -139,7 +139,7 @@ def _run(session: Session, command: Command, text: str) -> Lines:
         words = split(text)
         if command.delegates and ("--drgn" in words or not _knows(command, words)):
             return delegate(session, command.name, text)
-        arguments = command.parser().parse_intermixed_args(words)
+        arguments = command.parser.parse_intermixed_args(words)
         arguments.text = text
     lines = command.run(session, arguments)
     return delegate(session, command.name, text) if lines is None else lines
@@ -148,7 +148,7 @@ def _run(session: Session, command: Command, text: str) -> Lines:
 def _knows(command: Command, words: list[str]) -> bool:
     """Whether our options cover ``words``; else drgn's command judges them."""
     try:
-        command.parser().parse_intermixed_args(words)
+        command.parser.parse_intermixed_args(words)
     except BadArgumentsError:
         return False
     return True

@@ -14,7 +14,6 @@ from drgn.helpers.linux.slab import find_slab_cache, for_each_slab_cache
 
 from kautopsy.kernel.reading import READ_ERRORS, reason, text
 from kautopsy.shell.context import cpus
-from kautopsy.shell.delegate import delegate
 from kautopsy.shell.errors import CommandError
 from kautopsy.shell.session import Session
 
@@ -44,7 +43,10 @@ def cache_table(session: Session, words: list[str], ignored: tuple[str, ...]) ->
     """``kmem -s``: all caches, those named, their list, or the one that holds an address."""
     address = _address(words)
     if address is not None:
-        yield from delegate(session, "kmem", f"-s {address:x}")
+        found = list(object_lines(session, address))
+        if not found:
+            raise CommandError("is no slab object", thing=f"{address:x}")
+        yield from found
         return
     caches = [_named(session, word) for word in words if word != "list"]
     if words == ["list"]:
@@ -55,6 +57,23 @@ def cache_table(session: Session, words: list[str], ignored: tuple[str, ...]) ->
     for cache in caches or _all(session):
         if text(cache.name.string_()) not in ignored:
             yield summary(cache)
+
+
+def object_lines(session: Session, address: int) -> Iterator[str]:
+    """The cache, the slab and the object that an address lies in; nothing where it is in none."""
+    from drgn.helpers.linux.slab import slab_object_info
+
+    try:
+        found = slab_object_info(session.program, address)
+    except READ_ERRORS:
+        found = None
+    if found is None:
+        return
+    yield _HEAD
+    yield summary(found.slab_cache)
+    yield from _SlabPrinter(found.slab_cache).head(found.slab)
+    yield "  FREE / [ALLOCATED]"
+    yield f"  [{found.address:x}]" if found.allocated else f"   {found.address:x}"
 
 
 def summary(cache: Object) -> str:
@@ -101,7 +120,7 @@ def every_object(
     wanted = cpus(session, spec or "a")
     address = _address(words)
     if address is not None:
-        yield from delegate(session, "kmem", f"-s {address:x}")
+        yield from cache_table(session, words, ignored)
         return
     caches = [_named(session, word) for word in words] if words else _all(session)
     first = True
@@ -179,6 +198,19 @@ class _SlabPrinter:
             partial = self._member(partial, "next")
             count += 1
         yield ""
+
+    def head(self, slab: Object) -> Iterator[str]:
+        """A slab's own line, with its title."""
+        taken: set[int] = set()
+        for cpu in for_each_online_cpu(self.program):
+            try:
+                here = per_cpu_ptr(self.cache.cpu_slab, cpu)
+            except READ_ERRORS:
+                break  # sheaves, see cpu()
+            current = self._member(here, "slab", "page")
+            if current is not None and current.value_() == slab.value_():
+                taken = self._chain(int(here.freelist))
+        yield from list(self._slab(slab, on_cpu=taken))[:2]
 
     def free_of(self, slab: Object) -> int:
         """Objects on the free list of a slab that no CPU owns."""

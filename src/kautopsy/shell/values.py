@@ -106,6 +106,8 @@ class Values:
             if is_character(inner) and value.address_ is not None and not depth:
                 # A variable whose declaration leaves the length open (linux_banner).
                 return quoted(self._program.read_c_string(value.address_, max_size=4096))
+            if is_character(inner) and value.address_ is not None:
+                return f"{value_address(value)} {self._string_at(value.address_)}"
             return value_address(value)
         if is_character(inner):
             return quoted(_raw(value, length), cut=length > _ELEMENTS)
@@ -117,14 +119,18 @@ class Values:
         address = int(value.value_())
         inner = unaliased(type_.type)
         if address and is_character(inner):
-            try:
-                raw = self._program.read_c_string(address, max_size=_ELEMENTS)
-            except (FaultError, *READ_ERRORS):
-                return f"{address:#x} <error: Cannot access memory at address {address:#x}>"
-            cut = len(raw) >= _ELEMENTS
-            shown = quoted(raw, cut=True) if cut else quoted(raw + bytes(1))
-            return f"{address:#x}{self.symbol(address)} {shown}"
+            shown = self._string_at(address)
+            where = "" if shown.startswith("<error") else self.symbol(address)
+            return f"{address:#x}{where} {shown}"
         return f"{address:#x}{self.symbol(address)}"
+
+    def _string_at(self, address: int) -> str:
+        """The C string at an address, cut where gdb cuts it."""
+        try:
+            raw = self._program.read_c_string(address, max_size=_ELEMENTS)
+        except (FaultError, *READ_ERRORS):
+            return f"<error: Cannot access memory at address {address:#x}>"
+        return quoted(raw, cut=True) if len(raw) >= _ELEMENTS else quoted(raw + bytes(1))
 
     def _enum(self, number: int, type_: Type) -> str:
         enumerators = type_.enumerators or ()

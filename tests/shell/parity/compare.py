@@ -85,8 +85,11 @@ def _begin(left: list[Row], right: list[Row]) -> tuple[list[Row], list[Row]]:
     left = left[:_MOST_ROWS]
     for back in range(20):
         row = left[-1 - back]
-        if row in right:
-            return left[: _MOST_ROWS - back], right[: right.index(row) + 1]
+        # Rows like ``}`` are many: the one that lies nearest.
+        places = [at for at, other in enumerate(right) if other == row]
+        if places:
+            end = min(places, key=lambda at: abs(at - _MOST_ROWS))
+            return left[: _MOST_ROWS - back], right[: end + 1]
     return left, right[:_MOST_ROWS]
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.shell.parity.commands import ALL, ALONE, LINES
-from tests.shell.parity.compare import Comparison, Difference, compare
+from tests.shell.parity.compare import Comparison, Difference, compare, rows
+from tests.shell.parity.judge import Judge
 from tests.shell.parity.known import RULES, Right, Rule
 from tests.shell.parity.places import places
-from tests.shell.parity.programs import ask_crash, ask_own
+from tests.shell.parity.programs import Answer, ask_crash, ask_own
 
 from kautopsy.lab.crash import crash_for
 from kautopsy.lab.specimen import Specimen
@@ -22,7 +23,9 @@ _CANNOT = re.compile(
     r"not supported or applicable|invalid (?:kernel|user) virtual address|^Usage:"
     r"|command not found|gdb request failed|seek error|cannot resolve"
     r"|does not exist in this kernel|invalid start argument|invalid structure|cannot determine"
-    r"|No such file|invalid task or pid|error trace:|multiple member format",
+    r"|No such file|invalid task or pid|error trace:|multiple member format|invalid input:"
+    r"|symbol not found:|not supported for this kernel|cannot access user stack"
+    r"|invalid structure member offset",
     re.MULTILINE,
 )
 """What crash says when it cannot answer: nothing to compare with."""
@@ -110,8 +113,9 @@ def measure(
     own = ask_own(session, asked)
     theirs = ask_crash(crash, vmlinux, specimen.vmcore, asked)
     found = Parity(specimen.series, crash.version, session.symbols.source)
+    judge = Judge(specimen)
     for line, left, right in zip(lines or LINES, theirs, own, strict=True):
-        found.judged.append(_judge(line, left.text, right.text, specimen.series, left.died))
+        found.judged.append(_judge(line, left, right.text, specimen.series, judge))
     return found
 
 
@@ -121,12 +125,14 @@ def _filled(line: str, names: dict[str, str]) -> str:
     return line
 
 
-def _judge(line: str, crash: str, own: str, series: str, died: bool) -> Judged:
+def _judge(line: str, theirs: Answer, own: str, series: str, judge: Judge) -> Judged:
+    crash, died = theirs.text, theirs.died
     comparison = compare(crash, own)
     explained: list[tuple[Difference, Rule]] = []
     unexplained: list[Difference] = []
+    judge.look_at(rows(crash), rows(own))
     for one in comparison.differences:
-        rule = next((rule for rule in RULES if rule.covers(line, one, series)), None)
+        rule = next((rule for rule in RULES if rule.covers(line, one, series, judge)), None)
         if rule is None:
             unexplained.append(one)
         else:

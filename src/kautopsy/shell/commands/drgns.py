@@ -15,7 +15,6 @@ COMPLETE = {
     "btop": ("bytes to page", "address ...", PerTask.NO, True),
     "eval": ("evaluate", "[-b][-l] (expression) | value", PerTask.NO, False),
     "ptob": ("page to bytes", "page_number ...", PerTask.NO, True),
-    "irq": ("IRQ data", "[[[index ...] | -u] | -d | -b | -a | -s [-c cpu(s)]]", PerTask.NO, True),
     "swap": ("swap device information", "", PerTask.NO, True),
     "timer": ("timer data", "[-r][-C cpu(s)]", PerTask.NO, False),
     "waitq": ("list tasks queued on a wait queue",

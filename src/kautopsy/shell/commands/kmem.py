@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -18,7 +19,7 @@ from kautopsy.shell.expression import address_of
 from kautopsy.shell.pageflags import page_lines
 from kautopsy.shell.registry import Lines, command
 from kautopsy.shell.session import Session
-from kautopsy.shell.slabs import cache_table, every_object, rooted
+from kautopsy.shell.slabs import cache_table, every_object, object_lines, rooted
 
 # drgn: order, size, migrate type, list, and but for -F blocks and pages.
 _FREE_LIST = re.compile(r"\s*(\d+)\s+(\d+k)\s+[A-Z_]+\s+([0-9a-f]{8,16})(?:\s+(\d+)\s+(\d+))?$")
@@ -63,7 +64,15 @@ def kmem(session: Session, arguments: argparse.Namespace) -> Lines:
         return _usage(session, delegate(session, "kmem", "-i"))
     if words[0] in ("-f", "-F"):
         return _free(lines)
+    if words[0] == "-v":
+        return _areas(lines)
     return _shaped(lines)
+
+
+def _areas(lines: Iterator[str]) -> Iterator[str]:
+    """By address: since 6.9 (d093602919ad) the kernel keeps them in several trees."""
+    yield from itertools.islice(lines, 1)
+    yield from sorted(lines, key=lambda line: line.split()[2:3])
 
 
 def _shaped(lines: Iterable[str]) -> Iterator[str]:
@@ -72,7 +81,7 @@ def _shaped(lines: Iterable[str]) -> Iterator[str]:
         if re.match(r"\s*(?:NR_(?:ZONE_)?LRU|WORKINGSET_[A-Z]+)_BASE\b", line):
             continue
         counter = re.match(r"(\s*NR_\w+)\s+(-?\d+)$", line)
-        flags = re.match(r"(PG_\w+\s+\d+  )([0-9a-f]+)$", line)
+        flags = re.match(r"\s*(PG_\w+\s+\d+  )([0-9a-f]+)$", line)
         node = re.match(r"(\s*\d+\s+\d+\s+[0-9a-f]{16})\s+([0-9a-f]{16})$", line)
         if counter is not None:
             yield f"{counter[1]}: {counter[2]}"
@@ -100,7 +109,8 @@ def _address(session: Session, words: list[str]) -> Iterator[str]:
             address = int(pfn_to_page(program, address >> 12))
         else:
             address = int(phys_to_virt(program, address))
-    for line in _crashs_order(page_lines(session, " ".join([*rest, f"{address:x}"]))):
+    lines = page_lines(session, " ".join([*rest, f"{address:x}"]))
+    for line in _crashs_order(session, address, lines):
         symbol = re.match(r"([0-9a-f]{16}) \(\?\) (\S+)$", line)
         state = re.match(r"  STATE: ", line)
         if symbol is not None:
@@ -111,8 +121,8 @@ def _address(session: Session, words: list[str]) -> Iterator[str]:
             yield line
 
 
-def _crashs_order(lines: Iterable[str]) -> Iterator[str]:
-    """The slab object comes before the task that it is."""
+def _crashs_order(session: Session, address: int, lines: Iterable[str]) -> Iterator[str]:
+    """The slab object comes before the task that it is, and tells more of the slab."""
     blocks: list[list[str]] = [[]]
     for line in lines:
         if line:
@@ -123,7 +133,8 @@ def _crashs_order(lines: Iterable[str]) -> Iterator[str]:
     for number, block in enumerate(block for block in blocks if block):
         if number:
             yield ""
-        yield from block
+        slab = list(object_lines(session, address)) if block[0].startswith("CACHE") else []
+        yield from slab or block
 
 
 def _task(session: Session, address: int) -> Object:

@@ -128,7 +128,9 @@ def kernel_symbols(session: Session) -> list[Symbol]:
             (
                 one
                 for one in session.program.symbols()
-                if one.name and not any(low <= one.address < high for low, high, _name in modules)
+                if one.name
+                and one.kind not in (SymbolKind.FILE, SymbolKind.SECTION)
+                and not any(low <= one.address < high for low, high, _name in modules)
             ),
             key=lambda one: (one.address, one.name),
         )
@@ -157,6 +159,9 @@ def _modules(session: Session, only: str | None, kinds: Letters) -> Iterator[str
         if only is not None and name != only:
             continue
         inside = symbols[bisect.bisect_left(addresses, low) : bisect.bisect_left(addresses, high)]
+        # As crash has them: of several at one address the aliases (cleanup_module) come last.
+        inside.sort(key=lambda one: one.name, reverse=True)
+        inside.sort(key=lambda one: one.address)
         if not inside:
             continue
         section = kinds.section(program, name, low)

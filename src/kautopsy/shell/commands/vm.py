@@ -10,7 +10,7 @@ from drgn import Object
 from drgn.helpers.linux.mm import for_each_vma, task_rss
 
 from kautopsy.kernel.reading import READ_ERRORS, reason
-from kautopsy.shell.context import header, tasks_or_context
+from kautopsy.shell.context import header, hexadecimal, tasks_or_context
 from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.paging import need_x86, swap_file, swapped, walk
 from kautopsy.shell.registry import Lines, PerTask, argument, command, flag
@@ -94,6 +94,13 @@ def _one(session: Session, task: Object, arguments: argparse.Namespace) -> Itera
         if mm:
             yield from shown(program, Wanted("mm_struct"), mm.value_(), radix=radix)
         return
+    if mm and arguments.areas:
+        for vma in _areas(mm):
+            yield from shown(program, Wanted("vm_area_struct"), vma.value_(), radix=radix)
+        return
+    if mm and arguments.one:
+        yield from _one_area(session, mm, arguments.one)
+        return
     yield "       MM               PGD          RSS    TOTAL_VM"
     if not mm:
         yield "       0                 0            0k       0k"
@@ -102,31 +109,28 @@ def _one(session: Session, task: Object, arguments: argparse.Namespace) -> Itera
         f"{mm.value_():016x}  {int(mm.pgd):016x}  {_rss(session, task, mm)}k  "
         f"  {int(mm.total_vm) * 4}k"
     )
-    if arguments.areas:
-        for vma in _areas(mm):
-            yield from shown(program, Wanted("vm_area_struct"), vma.value_(), radix=radix)
-        return
-    only = None
-    if arguments.one:
-        try:
-            only = int(arguments.one, 16)
-        except ValueError:
-            raise BadArgumentsError("a vma is a hexadecimal address", thing=arguments.one) from None
-    found = False
     first = True
     for vma in _areas(mm):
-        if only is not None and vma.value_() != only:
-            continue
-        found = True
-        if first or arguments.pages or only is not None:
+        if first or arguments.pages:
             yield vma_head()
         first = False
         yield vma_line(vma)
-        if arguments.pages or only is not None:
+        if arguments.pages:
             yield from _pages(session, mm, vma)
             yield ""
-    if only is not None and not found:
-        raise CommandError("is no area of this task", thing=arguments.one)
+
+
+def _one_area(session: Session, mm: Object, word: str) -> Iterator[str]:
+    wanted = hexadecimal(word)
+    if wanted is None:
+        raise BadArgumentsError("a vma is a hexadecimal address", thing=word)
+    for vma in _areas(mm):
+        if vma.value_() == wanted:
+            yield vma_head()
+            yield vma_line(vma)
+            yield from _pages(session, mm, vma)
+            return
+    raise CommandError("is no area of this task", thing=word)
 
 
 def _areas(mm: Object) -> Iterator[Object]:
@@ -179,7 +183,7 @@ def _referring(lines: Iterable[str], reference: str) -> Iterator[str]:
     found = False
     pattern = re.compile(rf"(?<![0-9A-Za-z]){re.escape(reference.removeprefix('0x'))}")
     for line in lines:
-        if re.match(r"PID:|\s+[A-Z]", line):
+        if re.match(r"PID:|\s+[A-Z]|[0-9a-f]{16}  [0-9a-f]{16}  .*k$", line):
             heads.append(line)
         elif pattern.search(line):
             if not found:
