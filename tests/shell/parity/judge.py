@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-from drgn import FaultError, Object, Program
+from drgn import FaultError, Object, Program, sizeof
 from drgn.helpers.linux.block import for_each_disk
 from drgn.helpers.linux.cpumask import for_each_online_cpu
 from drgn.helpers.linux.list import hlist_for_each_entry
@@ -220,6 +220,18 @@ class Judge:
             return False
         name = re.sub(r"[\[;].*", "", one.own[-1]).lstrip("*")
         return int(found[1]) in _offsets(self.program.type("union bpf_attr"), name, 0)
+
+    def type_size(self, one: Difference) -> bool:
+        """``whatis -r``: crash lacks a type that is in DWARF with this size."""
+        if one.crash or len(one.own) < 2 or not one.own[0].isdigit():
+            return False
+        for prefix in ("", "struct ", "union "):
+            try:
+                found = self.program.type(prefix + " ".join(one.own[1:]))
+                return bool(sizeof(found) == int(one.own[0]))
+            except (LookupError, SyntaxError, TypeError):
+                continue
+        return False
 
     def irq_number(self, one: Difference) -> bool:
         """``irq``: the kernel told how many there are."""

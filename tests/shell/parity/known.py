@@ -132,6 +132,10 @@ RULES: tuple[Rule, ...] = (
          "KASLR too: no page table maps these addresses", (), Judge.unmapped),
     Rule("^union -o", "", Right.OWN, "crash looks the members of inner structures up by name in "
          "the outer one, and finds none, or another", (), Judge.member_offset),
+    Rule("^whatis -r [0-9-]+$", "", Right.OWN, "crash leaves types out that DWARF has with this "
+         "size", (), Judge.type_size),
+    Rule("^sym -l", r"\([Dd]\)", Right.CRASH, "kallsyms calls all per-CPU symbols absolute, also "
+         "local ones"),
     Rule("^whatis", "bindings|core::|&|alloc::|kernel::", Right.CRASH, "Rust's types are in DWARF "
          "only, not in BTF"),
     Rule("^whatis -m", "", Right.BOTH, "kautopsy also looks into unions within a structure"),
