@@ -5,7 +5,21 @@ from __future__ import annotations
 from kautopsy.shell.commands.drgns import COMPLETE
 from kautopsy.shell.registry import Command, commands
 
-_PARTLY = {"dev", "files", "ipcs", "kmem", "mod", "net", "rd", "runq", "sig", "sys", "tree", "vtop"}
+_PARTLY = {
+    "dev",
+    "files",
+    "ipcs",
+    "irq",
+    "kmem",
+    "mod",
+    "net",
+    "rd",
+    "runq",
+    "sig",
+    "sys",
+    "tree",
+    "vtop",
+}
 _NOT_CRASH = {"py", "drgn"}
 
 _HEAD = """\
@@ -38,10 +52,16 @@ itself, or `--vmlinux FILE`) there are source lines and local variables too.
   the same names, and `sys.argv`.
 - **`extend FILE.py`** adds commands of one's own (`help extend` has one).
 - **What a dead kernel wrote** is escaped before it reaches the terminal.
+- **A process of its own** reads the dump, forked before anything is loaded, with a limit on memory
+  (`--memory-limit`) and no core dumps. It has the terminal. If a damaged dump kills it (SIGBUS,
+  SIGSEGV), the process that was started says so in one line, gives the terminal back as it was and
+  exits with 3. Unlike the analysis of a report it keeps the network: pipes and scripts are your own.
+  `kautopsy.open()` in your own Python has none of this.
 - **`wr`** on a dump is an overlay that this session sees; the file is never written. On the running
   kernel it writes through /dev/mem, if the kernel lets it.
 - **`local`** is never reached by accident: a dump that cannot be opened is an error, and the prompt
-  says `LIVE KERNEL` all the time.
+  says `LIVE KERNEL` all the time. It takes root and /proc/kcore, and no debuginfo either; the tables
+  are there too (`kautopsy sql local "..."`). A guest that looks at itself tests it.
 
 `bt` begins where crash begins: at machine_kexec() on the CPU that dumped, at the handler of the
 crash's NMI on the others. `dis` marks with `=>` where CPUs stopped. `search` reads only what the
