@@ -55,13 +55,13 @@ itself, or `--vmlinux FILE`) there are source lines and local variables too.
 - **A process of its own** reads the dump, forked before anything is loaded, with a limit on memory
   (`--memory-limit`) and no core dumps. It has the terminal. If a damaged dump kills it (SIGBUS,
   SIGSEGV), the process that was started says so in one line, gives the terminal back as it was and
-  exits with 3. Unlike the analysis of a report it keeps the network: pipes and scripts are your own.
-  `kautopsy.open()` in your own Python has none of this.
+  exits with 3. Unlike the analysis of a report it keeps the network: pipes and scripts are your
+  own. `kautopsy.open()` in your own Python has none of this.
 - **`wr`** on a dump is an overlay that this session sees; the file is never written. On the running
   kernel it writes through /dev/mem, if the kernel lets it.
 - **`local`** is never reached by accident: a dump that cannot be opened is an error, and the prompt
-  says `LIVE KERNEL` all the time. It takes root and /proc/kcore, and no debuginfo either; the tables
-  are there too (`kautopsy sql local "..."`). A guest that looks at itself tests it.
+  says `LIVE KERNEL` all the time. It takes root and /proc/kcore, and no debuginfo either; the
+  tables are there too (`kautopsy sql local "..."`). A guest that looks at itself tests it.
 
 `bt` begins where crash begins: at machine_kexec() on the CPU that dumped, at the handler of the
 crash's NMI on the others. `dis` marks with `=>` where CPUs stopped. `search` reads only what the
