@@ -70,8 +70,20 @@ class Judge:
         own, crash = _frame(one.own), _frame(one.crash)
         if (own is None and one.own) or (crash is None and one.crash):
             return False
+        if own is None and crash is not None and not self._on_a_task_stack(crash[0]):
+            return False  # of the NMI's and other stacks DWARF's unwinding of tasks tells nothing
         theirs = crash is None or crash not in self._frames or crash in self._own_frames
         return theirs and (own is None or own in self._frames)
+
+    @cached_property
+    def _stacks(self) -> list[range]:
+        size = int(self.program["THREAD_SIZE"])
+        tasks = [*for_each_task(self.program)]
+        tasks += [idle_task(self.program, cpu) for cpu in for_each_online_cpu(self.program)]
+        return [range(int(task.stack), int(task.stack) + size) for task in tasks]
+
+    def _on_a_task_stack(self, slot: int) -> bool:
+        return any(slot in stack for stack in self._stacks)
 
     def idle_row(self, one: Difference) -> bool:
         """Only crash has it, and it is of an idle task."""

@@ -234,7 +234,7 @@ def _document(found: list[Parity]) -> Iterator[str]:
 
 
 def _row(fields: tuple[str, ...]) -> str:
-    text = " ".join(fields) or "(nothing)"
+    text = re.sub(r"/\S+/(vmlinux|vmcore)", r"…/\1", " ".join(fields) or "(nothing)")
     text = text if len(text) <= 110 else text[:107] + "..."
     return text.replace("`", "'")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from drgn import Object
 from drgn.helpers.linux.cpumask import for_each_possible_cpu, num_present_cpus
 
+from kautopsy.kernel.globals import ticks_per_second, variable
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.context import cpus
@@ -103,11 +104,10 @@ def _relocated(session: Session) -> bool:
 
 
 def _hertz(session: Session) -> int | None:
-    """HZ is a macro: the scheduler's tick, in nanoseconds, knows it."""
-    nanoseconds = _value(session, "tick_nsec")
-    if nanoseconds:
-        return round(10**9 / nanoseconds)
-    return None
+    try:
+        return ticks_per_second(session.program)
+    except READ_ERRORS:
+        return None
 
 
 def _machine_name(session: Session) -> str:
@@ -168,7 +168,7 @@ def _cpus(session: Session, wanted: list[int], radix: int) -> Iterator[str]:
             yield ""
         yield f"CPU {cpu}:"
         try:
-            info = per_cpu(program["cpu_info"], cpu)
+            info = per_cpu(variable(program, "cpu_info", "struct cpuinfo_x86"), cpu)
         except READ_ERRORS:
             raise CommandError("the kernel has no cpu_info") from None
         yield from shown(program, Wanted("cpuinfo_x86"), info.address_ or 0, radix=radix)
