@@ -1,7 +1,7 @@
 """Literals of which every line that names a crash holds one: what the fast scan looks for.
 
 A line without any costs a fraction of a nanosecond a byte; only where one is found are lines taken
-apart. ``tests/oops/test_triggers.py`` holds the families to this list.
+apart; the lines of ``tests/oops/heads.txt`` hold the families to this list.
 """
 
 from __future__ import annotations
