@@ -18,15 +18,19 @@ from kautopsy.kernel.reading import READ_ERRORS, text
 from kautopsy.kernel.stacks import locate
 from kautopsy.model.finding import Evidence
 
-_SLAB_STORE_USER = 0x0001_0000  # include/linux/slab.h; a bit of enum _slab_flag_bits since v6.9
 _MAX_OBJECTS = 4
 _DIRECT_MAP, _IMAGE = 0xFFFF_8000_0000_0000, 0xFFFF_FFFF_8000_0000
 _MAX_REACH = 400
 _MAX_SIZE = 4096
 
 
-def describe(program: Program, registers: dict[str, int]) -> Iterator[Evidence]:
-    """Evidence for each slab object that a register points into; free ones first."""
+def describe(
+    program: Program, registers: dict[str, int], *, reused: bool = False
+) -> Iterator[Evidence]:
+    """Evidence for each slab object that a register points into; free ones first.
+
+    :param reused: tell who allocated and last freed those that are in use, too
+    """
     found: dict[int, tuple[bool, list[Evidence]]] = {}
     for name, value in registers.items():
         if not _DIRECT_MAP <= value < _IMAGE or name == "rsp":
@@ -47,7 +51,7 @@ def describe(program: Program, registers: dict[str, int]) -> Iterator[Evidence]:
                     show=f"kmem -s {value:#x}",
                 )
             ]
-            if not info.allocated:
+            if reused or not info.allocated:
                 items.extend(_tracks(program, info.slab_cache, info.address))
             found[info.address] = (not info.allocated, items)
         except READ_ERRORS:
@@ -97,8 +101,17 @@ def read_from_freed(program: Program, registers: dict[str, int], value: int) -> 
     return None
 
 
+def _stores_users(program: Program) -> int:
+    """``SLAB_STORE_USER`` (include/linux/slab.h): since v6.9 an enumerator names its bit."""
+    try:
+        bits = program.type("enum _slab_flag_bits").enumerators or ()
+    except LookupError:
+        return 0x0001_0000
+    return next((1 << bit.value for bit in bits if bit.name == "_SLAB_STORE_USER"), 0)
+
+
 def _tracks(program: Program, cache: Object, address: int) -> Iterator[Evidence]:
-    if not int(cache.flags) & _SLAB_STORE_USER:
+    if not int(cache.flags) & _stores_users(program):
         return
     inuse, offset = int(cache.inuse), int(cache.offset)
     end = inuse + 8 if offset >= inuse else inuse

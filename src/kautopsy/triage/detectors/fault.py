@@ -286,7 +286,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
             evidence.append(member)
             story = f" It reads as {member.value}."
     if kind in (*_POINTER_FAULTS, Kind.EXEC_FAULT, Kind.SLAB_CORRUPTION):
-        evidence.extend(describe(scene.program, registers))
+        evidence.extend(describe(scene.program, registers, reused=entry is not None))
     if kind is Kind.SLAB_CORRUPTION:
         evidence.extend(_slab_lines(scene))
     if kind in _HARDWARE:
@@ -309,12 +309,15 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         function, _, rest = freed.value.partition("+")
         owner = re.search(r"\[(\w+)\]", rest)
         blame = Culprit(function=function, module=owner[1] if owner else None)
-        where = f" called from memory that {called(blame)} had freed"
+        how = "called from" if entry is None else "of"
+        where = f" {how} memory that {called(blame)} had freed"
+    subject = f"{where}," if where and entry is None else ""
     return Finding(
         kind=kind,
         title=f"{kind.value.replace('-', ' ')}{where}: {crash.title}",
         explanation=(
-            f"{by}{where}, {_SAYS.get(kind, 'hit what the title says')}.{story}"
+            f"{by}{subject} "
+            f"{_SAYS.get(kind, 'hit what the title says')}.{story}"
             + (f" The object was freed by {freed.value}." if freed else "")
             + after
         ),
