@@ -156,3 +156,24 @@ def test_xen_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (tmp_path / "etc/default/grub").read_text(),
         re.M,
     )
+
+
+def test_el5_must_be_told_the_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Documentation/kdump of 2.6.18: crashkernel=Y@X, and nothing else."""
+    release = "2.6.18-419.el5"
+    _make(
+        tmp_path,
+        {
+            "etc/redhat-release": "CentOS release 5.11 (Final)\n",
+            f"lib/modules/{release}/modules.dep": "",
+            "boot/grub/grub.conf": f"default=0\ntitle CentOS ({release})\n\troot (hd0,0)\n"
+            f"\tkernel /vmlinuz-{release} ro root=/dev/sda2\n",
+            "etc/sysctl.conf": "kernel.sysrq = 0\n",
+            "etc/kdump.conf": "path /var/crash\n",
+            "etc/rc.d/init.d/kdump": "#!/bin/sh\n",
+        },
+    )
+    assert main(["arm", f"tree:{tmp_path}", "--apply", "--yes"]) == 0
+    text = (tmp_path / "boot/grub/grub.conf").read_text()
+    assert "ro root=/dev/sda2 crashkernel=128M@16M\n" in text
+    assert _plan(tmp_path, capsys)["steps"] == []

@@ -25,6 +25,9 @@ from kautopsy.model.host import HostFacts
 
 _UNITS = ("/usr/lib/systemd/system", "/lib/systemd/system")
 _HIGH = 896 * MIB
+# Ranges came with 2.6.24 ("Extended crashkernel command line"), a place that x86 finds by itself
+# with 2.6.27 ("x86: find offset for crashkernel automatically").
+_EXTENDED: sysctl.Age = (2, 6, 27)
 
 
 def look_and_plan(host: Host, policy: Policy) -> tuple[HostFacts, Work]:
@@ -124,6 +127,9 @@ def _crashkernel(facts: HostFacts, policy: Policy) -> tuple[list[str], list[str]
     if found and "auto" not in found and _enough(facts, needs, found):
         return found, [f"crashkernel={' crashkernel='.join(found)} is enough and stays"]
     ram = facts.memory.ram
+    if (0, 0, 0) < sysctl.age(facts.release) < _EXTENDED:
+        size = 128 if ram is None or ram < 16 << 30 else 256
+        return [f"{size}M@16M"], [f"crashkernel={size}M@16M: this kernel must be told the place"]
     if ram is None:
         table = family_of(facts.os).table(facts)
         if table is not None:
