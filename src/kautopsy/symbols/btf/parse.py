@@ -11,7 +11,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import accumulate, takewhile
@@ -158,7 +158,7 @@ class Btf:
 
     def functions(self) -> set[str]:
         """The names of all functions of this blob."""
-        names = b"\n".join(map(self._bytes, self.function_names))
+        names = b"\n".join(_texts(self, self.function_names, _strings(self)))
         return set(names.decode("ascii").split("\n")) - {""}
 
     def locate(self, type_id: int) -> tuple[array[int], int]:
@@ -228,8 +228,9 @@ def parse(data: bytes, base: Btf | None = None, *, cache: TableCache | None = No
     except IndexError:
         raise BtfError("its last type is not complete") from None
     btf = index.btf(words, strings, base, key)
-    _check(btf, composites)
-    index.sort(btf)
+    strings_at = _strings(btf)
+    _check(btf, composites, strings_at)
+    index.sort(btf, strings_at)
     if key:
         cache.put(key, index.to_keep())
     return btf
@@ -263,13 +264,12 @@ class _Index:
             key,
         )
 
-    def sort(self, btf: Btf) -> None:
-        """Put ``named`` and ``enumerators`` in the order of the names, in place."""
-        self.named[:] = array("I", sorted(self.named, key=btf._name_of))
-        names = [btf._bytes(offset) for offset in self.enumerators]
-        order = sorted(range(len(names)), key=names.__getitem__)
-        for part in (self.enumerators, self.enumerations):
-            part[:] = array("I", [part[i] for i in order])
+    def sort(self, btf: Btf, strings_at: dict[int, bytes]) -> None:
+        """Put what has names in their order, in place; of equal names the order stays."""
+        names = _texts(btf, _names_of(btf), strings_at)
+        _sort(names, self.named)
+        names = _texts(btf, self.enumerators, strings_at)
+        _sort(names, self.enumerators, self.enumerations)
 
     def to_keep(self) -> tuple[object, ...]:
         return (self.signs_told, *(getattr(self, name).tobytes() for name in _ARRAYS))
@@ -328,7 +328,7 @@ def _scan(words: array[int], first_id: int, index: _Index) -> list[int]:
     return composites
 
 
-def _check(btf: Btf, composites: list[int]) -> None:
+def _check(btf: Btf, composites: list[int], strings_at: dict[int, bytes]) -> None:
     """Names point at the beginnings of strings, members have types and lie in their structures.
 
     Damage to a dump rarely leaves all of that intact; what it leaves is a name or an offset that is
@@ -351,15 +351,33 @@ def _check(btf: Btf, composites: list[int]) -> None:
                 raise BtfError("a member lies outside its structure")
             if in_order != sorted(in_order):
                 raise BtfError("the members of a structure are not in order")
-    named = {words[btf.places[i - btf.first_id]] for i in btf.named}
-    others = named.union(names, btf.enumerators).difference(_beginnings(btf))
+    others = {*names, *_names_of(btf), *btf.enumerators}.difference(strings_at)
     if not all(map(btf.begins, others)):  # the kernel's, in a module's types: few
         raise BtfError("a name is not the beginning of a string")
     if types and max(types) >= btf.first_id + len(btf.places):
         raise BtfError("a member is of a type that is not there")
 
 
-def _beginnings(btf: Btf) -> Iterator[int]:
-    """The offset of each string of this blob."""
-    lengths = [len(part) + 1 for part in btf.strings.split(b"\0")]
-    return accumulate(lengths[:-2], initial=btf.first_string)
+def _strings(btf: Btf) -> dict[int, bytes]:
+    """Each string of this blob by its offset: where most are wanted."""
+    parts = btf.strings.split(b"\0")
+    del parts[-1]  # behind the last NUL
+    lengths = [len(part) + 1 for part in parts[:-1]]
+    return dict(zip(accumulate(lengths, initial=btf.first_string), parts, strict=True))
+
+
+def _texts(btf: Btf, offsets: Iterable[int], strings_at: dict[int, bytes]) -> list[bytes]:
+    """The strings at ``offsets``; the kernel's, in a module's types, are not in ``strings_at``."""
+    return [strings_at[at] if at in strings_at else btf._bytes(at) for at in offsets]
+
+
+def _names_of(btf: Btf) -> list[int]:
+    """String offset of the name of each of ``btf.named``."""
+    words, places, first = btf.words, btf.places, btf.first_id
+    return [words[places[type_id - first]] for type_id in btf.named]
+
+
+def _sort(names: list[bytes], *parallel: array[int]) -> None:
+    order = sorted(range(len(names)), key=names.__getitem__)
+    for part in parallel:
+        part[:] = array("I", [part[i] for i in order])
