@@ -57,9 +57,11 @@ def to_prompt(argv: tuple[str, ...]) -> tuple[float, float]:
                 raise TimeoutError
             said += os.read(terminal, 1 << 16)
         wall = time.monotonic() - began
-        os.write(terminal, b"\x04")  # end of input: it leaves
-        while os.read(terminal, 1 << 16):
-            pass
+        while True:
+            if select.select([terminal], [], [], 0.2)[0]:
+                os.read(terminal, 1 << 16)
+            else:  # again, for crash throws away what comes before it is ready
+                os.write(terminal, b"q\n")
     except OSError as error:  # EIO: it has left
         if PROMPT not in said[-64:]:
             raise SystemExit(f"{argv}: no prompt: {said[-500:]!r}") from error
