@@ -11,6 +11,7 @@ from tests.rack.wired import wired
 
 from kautopsy.capture.witnesses import from_event_log
 from kautopsy.cli.main import main
+from kautopsy.trigger.ipmitool import event_lines
 
 
 def test_a_recorded_console_names_the_crash(
@@ -48,3 +49,24 @@ def test_event_logs_of_bmcs() -> None:
         lines[2].strip(),
     ]
     assert from_event_log(lines[:1], "BMC") == ()
+
+
+def test_ipmitools_event_log_is_a_line_a_record() -> None:
+    """As 1.8.19 says it of ipmi_sim with -v, which we need for its reasons; and without."""
+    verbose = (
+        "SEL Record ID          : 0001\n Record Type           : 02\n"
+        " Timestamp             : 11/26/2026 14:37:02\n Sensor Type           : OS Critical Stop\n"
+        " Event Direction       : Assertion Event\n"
+        " Description           : Run-time critical stop\n\n"
+        "SEL Record ID          : 0002\n Record Type           : 02\n"
+        " Sensor Type           : Fan\n Description           : Lower Critical going low\n"
+    )
+    first, second = event_lines(verbose)
+    assert first == (
+        "0001 | 11/26/2026 14:37:02 | OS Critical Stop | Run-time critical stop | Assertion Event"
+    )
+    assert second == "0002 | Fan | Lower Critical going low"
+    plain = "   1 |  Pre-Init  |0000017436| OS Critical Stop | Run-time critical stop | Asserted"
+    assert list(event_lines(f"{plain}\n")) == [plain]
+    (witness,) = from_event_log([first, second], "the BMC")
+    assert witness.text == first

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kautopsy.host.host import RunResult
 from kautopsy.host.inventory import Bmc
@@ -151,7 +151,18 @@ class IpmitoolWay:
 
     def events(self) -> tuple[str, ...]:
         """The BMC's event log."""
-        return tuple(self._tool.run("sel", "elist").splitlines())
+        return tuple(event_lines(self._tool.run("sel", "elist")))
+
+
+def event_lines(text: str) -> Iterator[str]:
+    """What ``ipmitool -v sel elist`` prints (a record is a block of lines), a line a record."""
+    for block in re.split(r"^(?=SEL Record ID)", text, flags=re.M):
+        said = dict(re.findall(r"^ ?(\w[^:\n]*?) *: *(.*?) *$", block, re.M))
+        if "SEL Record ID" in said:
+            names = ("SEL Record ID", "Timestamp", "Sensor Type", "Description", "Event Direction")
+            yield " | ".join(said[name] for name in names if said.get(name))
+        else:
+            yield from (line for line in block.splitlines() if "|" in line)
 
 
 def ipmitool_console(tool: Ipmitool) -> ProgramSource:
