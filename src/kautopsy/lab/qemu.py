@@ -64,8 +64,10 @@ def common_argv(
         # TCG stores "rep stosb" byte by byte: kernels that think it fast copy at half the speed.
         threads, cpu = ",thread=multi", f"{cpu},erms=off,fsrm=off"
         if own_time:
-            # 2^3 ns an instruction; -icount is not for several threads.
-            threads, clock = ",thread=single", ["-icount", "shift=3,sleep=on"]
+            # 2^3 ns an instruction; -icount is not for several threads. The RTC goes with it: a
+            # capture kernel's clock must not be behind that of the kernel that died.
+            threads = ",thread=single"
+            clock = ["-icount", "shift=3,sleep=on", "-rtc", "clock=vm"]
     return [
         _PROGRAM,
         *("-nodefaults", "-no-user-config", "-display", "none"),
