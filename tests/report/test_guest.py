@@ -21,10 +21,11 @@ from .test_terminal import _text
 
 pytestmark = pytest.mark.guest
 
-# A comm has 15 bytes, and a module's name here 5, as the one that it replaces.
+# A comm has 15 bytes.
 CRASHER = "<svg onload=x>"
 SLEEPER = r"\033]0;x\007<b>\033[2J"
-MODULE = "<i>&'"
+MODULE = "<script>&'\x1b]0;m\x07\x1b[2J"
+SPELT = MODULE.replace("\x1b", r"\x1b").replace("\x07", r"\x07")
 LOG = r"<script>alert(1)</script> \033]0;owned\007\033[2J \342\200\256evil ```"
 _NAME_LENGTH = 56  # MODULE_NAME_LEN, include/linux/moduleparam.h
 
@@ -67,13 +68,14 @@ def test_the_hostile_names_are_in_the_report(report: Report) -> None:
 
 def test_the_page_shows_them_as_text(report: Report) -> None:
     text = "".join(assert_nothing_planted(page.render(report)).text)
-    assert CRASHER in text and MODULE in text and "<script>alert(1)</script>" in text
+    assert CRASHER in text and SPELT in text and "<script>alert(1)</script>" in text
 
 
 def test_neither_terminal_nor_markdown_obeys_them(report: Report) -> None:
     for text in (_text(report), markdown.render(report)):
         assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
     assert CRASHER in _text(report)
+    assert "<script>" not in re.sub(r"`+.*?`+", "", markdown.render(report), flags=re.DOTALL)
 
 
 def test_json_keeps_them_whole(report: Report, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ class _Reader:
             if top:
                 return None
             freezer = group.freezer
-            if not int(freezer.e_freeze):
+            if not freezer.e_freeze:
                 return "no"
             frozen = int(self._program.constant("CGRP_FROZEN"))
             return "frozen" if int(group.flags) >> frozen & 1 else "freezing"
