@@ -14,6 +14,8 @@ from types import ModuleType
 
 import pytest
 
+from kautopsy.fleet.engine.analyse import Task, analyse_dump
+from kautopsy.fleet.nouns import Outcome
 from kautopsy.lab.faults.play import play
 from kautopsy.lab.faults.scenes import find_scene
 from kautopsy.lab.kernels import fetch_kernel
@@ -92,3 +94,5 @@ def test_one_cut_off_at_a_tenth_of_its_length(
     with pytest.raises(UnreadableError, match="ends within its page bitmaps") as raised:
         list(analyse(path, debuginfo=False))
     assert raised.value.slug == "truncated"
+    task = Task(job_id=1, path=str(path), time_limit=600, memory_limit=1 << 30)
+    assert analyse_dump(task).outcome is Outcome.UNREADABLE
