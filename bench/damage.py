@@ -18,6 +18,7 @@ import collections
 import dataclasses
 import fnmatch
 import random
+import re
 import struct
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from kautopsy.model.crash import Kind
 from kautopsy.model.errors import KautopsyError
 from kautopsy.model.finding import Verdict
 from kautopsy.model.report import Report
+from kautopsy.symbols.ladder import open_program
 from kautopsy.triage.isolation import End, Ended, Limits, analyse
 
 SECONDS = 120.0
@@ -65,9 +67,11 @@ class Layout:
     data: range
     frames: tuple[int, ...] = field(repr=False)
     """Numbers of the page frames in the dump, in the order of their descriptors."""
+    image: range
+    """Frames of the kernel's image, with its types and names, which any report needs."""
 
     @classmethod
-    def of(cls, raw: bytes | bytearray) -> Layout:
+    def of(cls, raw: bytes | bytearray, image: range = range(0)) -> Layout:
         """That of ``raw``, written by makedumpfile on a little-endian 64-bit machine."""
         assert raw[:8] == b"KDUMP   "
         _status, block, sub, bitmaps = struct.unpack_from("<4i", raw, 424)
@@ -85,6 +89,7 @@ class Layout:
             range(after, end),
             range(end, len(raw)),
             frames,
+            image,
         )
 
     def descriptor(self, index: int) -> int:
@@ -141,21 +146,23 @@ def cut(raw: bytearray, layout: Layout, dice: random.Random) -> None:
 
 
 def _some(layout: Layout, dice: random.Random) -> list[int]:
-    count = dice.choice((1, 30, 500, len(layout.frames) // 5))
-    return dice.sample(range(len(layout.frames)), count)
+    """Indices of pages; of the kernel's image too in every other dump only."""
+    spared = layout.image if dice.randrange(2) else range(0)
+    pages = [index for index, frame in enumerate(layout.frames) if frame not in spared]
+    return dice.sample(pages, dice.choice((1, 30, 500, len(pages) // 5)))
 
 
 def left_out(raw: bytearray, layout: Layout, dice: random.Random) -> None:
     """Random pages are not in the dump, which stays valid."""
-    gone = set(_some(layout, dice))
+    gone = set(_some(layout, dice)) - {0}  # the first page's data tell where all data begin
+    shift = len(gone) * _DESC.size
     kept = bytearray()
     for index, frame in enumerate(layout.frames):
-        at = layout.descriptor(index)
         if index in gone:
             raw[layout.bitmap.start + frame // 8] &= ~(1 << frame % 8)
         else:
-            kept += raw[at : at + _DESC.size]
-    kept += bytes(len(layout.descriptors) - len(kept))
+            offset, *rest = _DESC.unpack_from(raw, layout.descriptor(index))
+            kept += _DESC.pack(offset - shift, *rest)
     raw[layout.descriptors.start : layout.descriptors.stop] = kept
 
 
@@ -223,7 +230,19 @@ class Sound:
         raw = path.read_bytes()
         named = [f.culprit.function for f in report.findings if f.culprit is not None]
         culprits = frozenset(name for name in named if name)
-        return cls(name, raw, Layout.of(raw), verdict.kind, culprits)
+        return cls(name, raw, Layout.of(raw, _image(path, raw)), verdict.kind, culprits)
+
+
+def _image(path: Path, raw: bytes) -> range:
+    """Page frames of the kernel's image: mapped from __START_KERNEL_map on at phys_base."""
+    program = open_program(path, debuginfo=False).program
+    found = re.search(rb"NUMBER\(phys_base\)=(-?\d+)", raw)
+    assert found is not None
+    start, end = (
+        (program.symbol(name).address - 0xFFFFFFFF80000000 + int(found[1])) // PAGE
+        for name in ("_stext", "_end")
+    )
+    return range(start, end)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ READ_ERRORS = (
     OutOfBoundsError,
     ValueError,  # a string, enumerator or state that makes no sense: corrupt memory
     TypeError,  # an object whose type is not the one this kernel version should have
-    OverflowError,
+    ArithmeticError,  # an address or a size beyond 64 bits, or an object of size 0: the same
     NotImplementedError,
 )
 """What reading a dead kernel can raise; anything else is a bug of ours."""

@@ -22,6 +22,7 @@ from kautopsy.symbols.btf.types import BtfTypes
 
 _MAX_SYMBOLS = 1_000_000
 _MAX_NAME = 512
+_MAX_STRINGS = 64 << 20
 MAX_MODULES = 4096
 """A bound for damaged lists."""
 
@@ -49,7 +50,7 @@ class ModuleSymbols:
         """None where the module's memory is not in the dump."""
         try:
             return _Table.of(self.module)
-        except (drgn.FaultError, LookupError, ValueError):
+        except (drgn.FaultError, LookupError, ValueError, OverflowError):
             return None
 
     @cached_property
@@ -137,6 +138,8 @@ class _Table:
         if little != (sys.byteorder == "little"):
             names.byteswap()
         start, last = kallsyms.strtab.value_(), max(names)
+        if last > _MAX_STRINGS:
+            return None  # damaged
         end = program.read_c_string(start + last, max_size=_MAX_NAME)
         return cls(symbols, program.read(start, last) + end + b"\0", layout)
 

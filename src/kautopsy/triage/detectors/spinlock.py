@@ -234,13 +234,17 @@ def _stuck(scene: Scene, lock: int | None, spins: list[Spin], holders: tuple[int
     holder = holders[0] if len(holders) == 1 else sleeping[0] if len(sleeping) == 1 else None
     if holder is None:
         blame = scene.blame(victim.cpu.task)
-        confidence = 0.75 if not holders else 0.6
-        say = (
-            "No other task is inside code that works on this lock: it was taken and never "
-            f"released, on an earlier path through {called(blame)} or its neighbours."
-            if not holders
-            else "Several tasks are inside code that works on this lock; one of them holds it."
-        )
+        confidence = 0.6
+        say = "Several tasks are inside code that works on this lock; one of them holds it."
+        if not holders and scene.locks_are_partial:
+            confidence = 0.45
+            say = "Who holds it is not seen, but not all tasks are in the dump."
+        elif not holders:
+            confidence = 0.75
+            say = (
+                "No other task is inside code that works on this lock: it was taken and never "
+                f"released, on an earlier path through {called(blame)} or its neighbours."
+            )
         for task in holders[:8]:
             pid, comm = who(scene.locks.stacks, task)
             roles.append(TaskRole(pid=pid, comm=comm, role="suspect"))
@@ -252,7 +256,8 @@ def _stuck(scene: Scene, lock: int | None, spins: list[Spin], holders: tuple[int
         say = f"{comm} (pid {pid}) works on this lock in {called(blame)} and {doing}" + (
             ": it sleeps with a spinlock held, which is never allowed." if asleep else "."
         )
-        confidence = 0.85
+        # Where tasks are missing, another one may be inside that code too.
+        confidence = 0.6 if scene.locks_are_partial else 0.85
         roles.insert(0, TaskRole(pid=pid, comm=comm, role="owner"))
         evidence.append(
             Evidence(
