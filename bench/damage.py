@@ -45,15 +45,6 @@ PAGE = 4096
 _DESC = struct.Struct("<qIIQ")
 _ZLIB = 1
 
-# What is true of a dump too where not all of its evidence is left.
-SAYS_LESS: dict[Kind, frozenset[Kind]] = {
-    Kind.DEADLOCK: frozenset({Kind.HUNG_TASK}),
-    Kind.IO_HANG: frozenset({Kind.HUNG_TASK}),
-    Kind.MEMORY_LEAK: frozenset({Kind.OUT_OF_MEMORY}),
-    Kind.SPINLOCK_STUCK: frozenset({Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP}),
-    Kind.USE_AFTER_FREE: frozenset({Kind.BAD_POINTER, Kind.NULL_DEREFERENCE}),
-}
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -213,6 +204,7 @@ class Sound:
     """A dump that is whole, and the verdict on it.
 
     :param culprits: functions that may be blamed; empty: any
+    :param less: verdicts that are true of it too and say less, where not all evidence is left
     """
 
     name: str
@@ -220,9 +212,10 @@ class Sound:
     layout: Layout = field(repr=False)
     kind: Kind
     culprits: frozenset[str]
+    less: frozenset[Kind]
 
     @classmethod
-    def read(cls, name: str, path: Path) -> Sound:
+    def read(cls, name: str, path: Path, *less: Kind) -> Sound:
         """Report on ``path``; what that says is what is true."""
         *_, report = analyse(path, debuginfo=False)
         verdict = report.verdict
@@ -230,7 +223,9 @@ class Sound:
         raw = path.read_bytes()
         named = [f.culprit.function for f in report.findings if f.culprit is not None]
         culprits = frozenset(name for name in named if name)
-        return cls(name, raw, Layout.of(raw, _image(path, raw)), verdict.kind, culprits)
+        return cls(
+            name, raw, Layout.of(raw, _image(path, raw)), verdict.kind, culprits, frozenset(less)
+        )
 
 
 def _image(path: Path, raw: bytes) -> range:
@@ -301,7 +296,7 @@ def judge(sound: Sound, report: Report, ended: list[Ended]) -> tuple[str, str]:
         told = report.dump.problems or report.symbols.notes
         return ("unknown", "") if told else ("silent", "unknown, without a word why")
     said = f"{verdict.kind.value} {verdict.confidence:.2f} {_function(verdict)}: {verdict.title}"
-    if verdict.kind is not sound.kind and verdict.kind not in SAYS_LESS.get(sound.kind, ()):
+    if verdict.kind is not sound.kind and verdict.kind not in sound.less:
         return "wrong", said
     if sound.culprits and _function(verdict) not in {"", *sound.culprits}:
         return "wrong", said
@@ -345,14 +340,19 @@ def sounds(dumps: Path | None) -> Iterator[Sound]:
     from kautopsy.lab.faults.scenes import find_scene
     from kautopsy.lab.kernels import fetch_kernel
 
-    for series, name in (
-        ("6.1", "healthy-sysrq"), ("5.10", "abba-mutex"), ("7.2", "null-read"),
-        ("5.10", "io-hang"), ("7.2", "oom-process"), ("5.10", "spinlock-abba"),
-        ("7.2", "use-after-free"), ("6.12", "healthy-nmi"),
-    ):  # fmt: skip
+    for series, name, *less in (
+        ("6.1", "healthy-sysrq"),
+        ("6.12", "healthy-nmi"),
+        ("5.10", "abba-mutex", Kind.HUNG_TASK),
+        ("5.10", "spinlock-abba", Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP),
+        ("5.10", "io-hang", Kind.HUNG_TASK),
+        ("7.2", "oom-process"),
+        ("7.2", "null-read"),
+        ("7.2", "use-after-free", Kind.BAD_POINTER),
+    ):
         played = dump_of(find_scene(name), fetch_kernel(series), dumps, play_it=True)
         assert played is not None
-        yield Sound.read(f"{series}/{name}", Path(played.vmcore))
+        yield Sound.read(f"{series}/{name}", Path(played.vmcore), *less)
 
 
 def show(results: list[Result]) -> None:

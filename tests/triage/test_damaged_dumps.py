@@ -52,7 +52,7 @@ def sound(
     assert healthy.kind is Kind.OPERATOR_SYSRQ
     folder = tmp_path_factory.mktemp("deadlock")
     played = play(find_scene("abba-mutex"), fetch_kernel("5.10"), out=folder)
-    deadlock = bench.Sound.read("deadlock", Path(played.vmcore))
+    deadlock = bench.Sound.read("deadlock", Path(played.vmcore), Kind.HUNG_TASK)
     assert deadlock.kind is Kind.DEADLOCK
     return {"healthy": healthy, "deadlock": deadlock}
 

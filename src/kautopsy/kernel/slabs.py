@@ -14,6 +14,8 @@ from kautopsy.kernel.table import Column, table
 from kautopsy.model.base import Unreadable
 
 _MAX_NODES = 1024
+_MAX_ORDER = 32
+"""Slabs of 2^order pages; the kernel has up to 10."""
 
 
 class SlabCache(msgspec.Struct, frozen=True):
@@ -43,7 +45,9 @@ def _row(cache: Object, page: int) -> SlabCache:
     slabs, objects = _counts(cache)
     order = readable(lambda: int(cache.oo.x) >> 16)
     held: int | Unreadable
-    if isinstance(slabs, int) and isinstance(order, int):
+    if isinstance(order, int) and order > _MAX_ORDER:
+        held = Unreadable(f"its order, {order}, makes no sense")
+    elif isinstance(slabs, int) and isinstance(order, int):
         held = slabs * (page << order)
     else:
         held = slabs if isinstance(slabs, Unreadable) else Unreadable("its order is not known")
