@@ -32,6 +32,9 @@ _CHUNK = 1 << 15
 _SUBSECTION = 512
 """The map of memory that can be plugged in has holes of this many entries."""
 
+_MAX_ORDER = 32
+"""Free blocks have 2^order pages, with an order up to 10 or so; what is more is damage."""
+
 _BUDDY = "buddy"
 _PER_CPU = "per-cpu free"
 _HUGETLB = "hugetlb"
@@ -80,7 +83,7 @@ def pages(program: Program) -> Iterator[PageState]:
     for zone, counts in census.by_zone():
         name = text(zone.name.string_())
         for state, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            if count:
+            if count > 0:
                 yield PageState(
                     node=int(zone.zone_pgdat.node_id),
                     zone=name,
@@ -228,8 +231,8 @@ class _Census:
         private = everything[self._words.private :: self._words.stride]
         rest = 0
         for index in _places(kinds, kind):
-            if flags[index] == flag:
-                rest += (1 << min(private[index], 63 - 12)) - 1
+            if flags[index] == flag and private[index] <= _MAX_ORDER:
+                rest += (1 << private[index]) - 1
         place = self._place(flag)
         self._counts[place, _BUDDY] += rest
         self._counts[place, _KERNEL] -= rest
