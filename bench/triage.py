@@ -40,18 +40,31 @@ i=0; while [ $i -lt {count} ]; do sleep 100000 & i=$((i + 1)); done; sleep 2
 
 @dataclass(frozen=True)
 class Measure:
+    """Wall and CPU seconds, the largest resident set in MiB, and what was printed."""
+
     seconds: float
+    cpu: float
     mib: int
     output: str
 
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s, {self.cpu:.2f} s of CPU, {self.mib} MiB"
+
+
+_TIMER = """\
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("USED", used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+
 
 def measured(command: list[str], *, stdin: str = "") -> Measure:
-    """Wall seconds and the largest resident set of ``command`` and its children."""
+    """Run ``command``; what its children use counts too."""
     began = time.monotonic()
     made = subprocess.run(
-        ["/usr/bin/env", "time", "-f", "KIB %M", *command]
-        if shutil.which("time")
-        else [sys.executable, "-c", _TIMER, *command],
+        [sys.executable, "-c", _TIMER, *command],
         input=stdin,
         capture_output=True,
         text=True,
@@ -60,16 +73,8 @@ def measured(command: list[str], *, stdin: str = "") -> Measure:
         env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
     )
     seconds = time.monotonic() - began
-    kib = [line.split()[1] for line in made.stderr.splitlines() if line.startswith("KIB ")]
-    return Measure(seconds, int(kib[-1]) >> 10 if kib else 0, made.stdout)
-
-
-_TIMER = """\
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:]).returncode
-print("KIB", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
-sys.exit(code)
-"""
+    [used] = [line.split() for line in made.stderr.splitlines() if line.startswith("USED ")]
+    return Measure(seconds, float(used[1]), int(used[2]) >> 10, made.stdout)
 
 
 def report(dump: Path) -> Measure:
@@ -100,8 +105,8 @@ def small() -> bool:
         verdict = json.loads(found.output)["verdict"]["kind"] if found.output else "no report"
         fine &= found.seconds <= SMALL_SECONDS
         print(
-            f"{series:5} report --json: {found.seconds:.2f} s ({found.seconds / SMALL_SECONDS:.2f} "
-            f"of the {SMALL_SECONDS:.0f} s goal), {found.mib} MiB, {verdict}"
+            f"{series:5} report --json: {found} ({found.seconds / SMALL_SECONDS:.2f} of the "
+            f"{SMALL_SECONDS:.0f} s goal, {found.cpu / SMALL_SECONDS:.2f} by CPU), {verdict}"
         )
     return fine
 
@@ -109,7 +114,7 @@ def small() -> bool:
 def large(dump: Path, vmlinux: Path | None, crash: tuple[str, ...]) -> bool:
     found = report(dump)
     tasks = json.loads(found.output)["system"]["tasks"] if found.output else 0
-    print(f"large report --json: {found.seconds:.1f} s, {found.mib} MiB, {tasks} tasks")
+    print(f"large report --json: {found}, {tasks} tasks")
     fine = found.mib < LARGE_MIB
     if vmlinux is None or not crash:
         print("crash or its vmlinux is not here: no comparison")
@@ -120,8 +125,9 @@ def large(dump: Path, vmlinux: Path | None, crash: tuple[str, ...]) -> bool:
         print(f"crash reaches only {frames} tasks of this kernel's: no comparison")
         return fine
     ratio = theirs.seconds / found.seconds
-    print(f"large crash foreach bt: {theirs.seconds:.1f} s, {theirs.mib} MiB, {frames} backtraces")
-    print(f"kautopsy is {ratio:.1f} times as fast (goal {LARGE_RATIO:.0f})")
+    print(f"large crash foreach bt: {theirs}, {frames} backtraces")
+    by_cpu = theirs.cpu / found.cpu
+    print(f"kautopsy is {ratio:.1f} times as fast, {by_cpu:.1f} by CPU (goal {LARGE_RATIO:.0f})")
     return fine and ratio >= LARGE_RATIO
 
 

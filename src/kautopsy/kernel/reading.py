@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from drgn import FaultError, ObjectAbsentError, OutOfBoundsError
+from drgn import BadDataError, FaultError, ObjectAbsentError, OutOfBoundsError
 
 from kautopsy.model.base import Unreadable
 
@@ -17,6 +17,7 @@ READ_ERRORS = (
     AttributeError,  # a member of an object whose type is incomplete
     ObjectAbsentError,  # optimised out, or no debuginfo
     OutOfBoundsError,
+    BadDataError,  # unwinding information that makes no sense
     ValueError,  # a string, enumerator or state that makes no sense: corrupt memory
     TypeError,  # an object whose type is not the one this kernel version should have
     ArithmeticError,  # an address or a size beyond 64 bits, or an object of size 0: the same

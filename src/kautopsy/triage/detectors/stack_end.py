@@ -4,17 +4,20 @@ The last word of a task's stack, its lowest, is ``STACK_END_MAGIC`` (``set_task_
 kernel/fork.c; include/uapi/linux/magic.h). The scheduler looks at it only with
 CONFIG_SCHED_STACK_END_CHECK and only when that task switches; a stack that ran over on a kernel
 without guard pages, or into which somebody else wrote, may kill the machine elsewhere first. In the
-dump all of them can be looked at.
+dump all of them can be looked at. A stack that ran over is used up to its end: where the words
+above the lost one are zero, one word was lost, which may be the dump's.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 from drgn import Program, sizeof
 from drgn.helpers.linux.pid import find_task
 
 from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.kernel.tasks import saved_stack
 from kautopsy.kernel.threads import threads
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
@@ -23,8 +26,6 @@ from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
 
 MAGIC = 0x57AC6E9D
-_PAGE = 4096
-"""A page of nothing but zeros was lost on the way into the dump; who overruns leaves more."""
 _MOST = 8
 """More broken stacks than that are no overflow: this kernel keeps its magic elsewhere."""
 
@@ -33,20 +34,21 @@ _MOST = 8
 def detect(scene: Scene) -> Iterator[Finding]:
     """Yield one finding for each stack whose end was overwritten."""
     below = _thread_info(scene.program)
-    broken: list[tuple[int, int, int]] = []
+    broken: list[tuple[int, int, int, bool]] = []
     for task in threads(scene.program).tasks:
         try:
             end = int(task.stack) + below
-            found = scene.program.read_u64(end) if int(task.stack) else MAGIC
-            lost = not found and not any(scene.program.read(end, _PAGE))
+            if not int(task.stack) or not (task.on_cpu or saved_stack(task)[1]):
+                continue  # its pointer leads elsewhere: the task itself is damaged
+            found, *above = struct.unpack("=9Q", scene.program.read(end, 72))
         except READ_ERRORS:
             continue
-        if found != MAGIC and not lost:
-            broken.append((int(task.pid), end, found))
+        if found != MAGIC:
+            broken.append((int(task.pid), end, found, any(above)))
             if len(broken) > _MOST:
                 return
-    for pid, end, found in broken:
-        yield _finding(scene, pid, end, found)
+    for pid, end, found, more in broken:
+        yield _finding(scene, pid, end, found, more=more)
 
 
 def _thread_info(program: Program) -> int:
@@ -61,7 +63,8 @@ def _thread_info(program: Program) -> int:
     return int(sizeof(program.type("struct thread_info")))
 
 
-def _finding(scene: Scene, pid: int, end: int, found: int) -> Finding:
+def _finding(scene: Scene, pid: int, end: int, found: int, *, more: bool) -> Finding:
+    """:param more: the words above are used too, as they are where a stack ran over"""
     task = find_task(scene.program, pid)
     comm = task.comm.string_().decode(errors="backslashreplace") if task else ""
     blame = scene.blame(int(task)) if task else None
@@ -73,7 +76,7 @@ def _finding(scene: Scene, pid: int, end: int, found: int) -> Finding:
             f"over, or somebody wrote there. The task is in {called(blame)}. What lies below the "
             "stack may be damaged too."
         ),
-        confidence=0.8,
+        confidence=0.8 if more else 0.45,
         severity=Severity.FATAL,
         culprit=blame,
         tasks=(TaskRole(pid=pid, comm=comm, role="culprit"),),
