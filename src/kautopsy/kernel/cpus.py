@@ -135,7 +135,7 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
         if context in ("irq", "softirq"):
             running = readable(lambda: _since_idle(program, cpu))
     else:
-        running = readable(lambda: max(0, clock - int(task.sched_info.last_arrival)))
+        running = readable(lambda: _since(clock, int(task.sched_info.last_arrival)))
     return Cpu(
         cpu=cpu,
         online=cpu in online,
@@ -158,10 +158,20 @@ def _silent(program: Program, cpu: int, clock: int) -> int | Unreadable:
     often; but only the CPU itself takes its timer's interrupt (``tick_cpu_device``,
     kernel/time/tick-common.c; a stopped tick has an event in the future or none).
     """
-    still = readable(lambda: max(0, clock - int(cpu_rq(program, cpu).clock)))
+    still = readable(lambda: _since(clock, int(cpu_rq(program, cpu).clock)))
     overdue = readable(lambda: _overdue(program, cpu))
     known = [one for one in (still, overdue) if isinstance(one, int)]
     return max(known) if known else still
+
+
+def _since(clock: int, moment: int) -> int:
+    """Nanoseconds.
+
+    :raises ValueError: ``moment`` is 0: what ran has one, so its page was lost on the way
+    """
+    if not moment:
+        raise ValueError("it holds zeros")
+    return max(0, clock - moment)
 
 
 def _overdue(program: Program, cpu: int) -> int:

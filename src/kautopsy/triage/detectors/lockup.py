@@ -69,6 +69,8 @@ def _hard(scene: Scene, cpu: Cpu, silent: int, said: bool) -> Finding:
     blame = culprit(frames)
     off = {True: "enabled", False: "disabled", None: "unknown"}[cpu.interrupts]
     confidence = 0.95 if said else 0.9 if cpu.interrupts is False else 0.75
+    if not said and not frames:
+        confidence = 0.45  # what it did is not in the dump
     return Finding(
         kind=Kind.HARD_LOCKUP,
         title=f"CPU {cpu.cpu} took no interrupt for {silent / SECOND:.0f} s in {called(blame)}",
@@ -102,6 +104,8 @@ def _soft(scene: Scene, cpu: Cpu, running: int, said: int | None) -> Finding:
     confidence = 0.92 if said is not None else 0.7 if running < 20 * SECOND else 0.85
     if waits:
         confidence = 0.4
+    elif said is None and not frames:
+        confidence = 0.45  # as above
     for_long = max(running / SECOND, said or 0)
     return Finding(
         kind=Kind.SOFT_LOCKUP,
