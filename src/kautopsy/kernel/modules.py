@@ -58,7 +58,7 @@ def see_modules(program: Program) -> None:
         if _are_seen(program):
             return
         symbols = load_module_kallsyms(program)
-    except READ_ERRORS:
+    except (*READ_ERRORS, MemoryError):  # a damaged module's size is asked for at once
         return
     program.register_symbol_finder("module-kallsyms", symbols, enable_index=-1)
 

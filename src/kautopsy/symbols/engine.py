@@ -199,7 +199,8 @@ def attach(
     if main.build_id is None and info.build_id:
         main.build_id = bytes.fromhex(info.build_id)
     if types is not None:
-        with contextlib.suppress(drgn.FaultError, LookupError, ValueError):
+        # MemoryError: a damaged module's size, for which libdrgn asks at once.
+        with contextlib.suppress(drgn.FaultError, LookupError, ValueError, MemoryError):
             for module, _new in islice(program.loaded_modules(), MAX_MODULES):
                 if not isinstance(module, drgn.MainModule):
                     module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
@@ -238,7 +239,7 @@ def prove(program: Program, info: VmcoreInfo, symbols: KernelSymbols, btf: Btf) 
         release = uts.name.release.string_().decode("ascii", "replace")
         task_list = task.tasks.address_of_().value_()
         back = task.tasks.next.prev.value_()
-    except (drgn.FaultError, LookupError, TypeError, ValueError) as error:
+    except (drgn.FaultError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise BtfError(f"the first task cannot be read with it: {error}") from error
     if not comm.startswith(b"swapper") or pid != 0 or back != task_list:
         raise BtfError("the first task makes no sense with it")
