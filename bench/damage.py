@@ -32,6 +32,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from kautopsy.lab.faults.scenes import Scene, find_scene
 from kautopsy.model.crash import Kind
 from kautopsy.model.errors import KautopsyError
 from kautopsy.model.finding import Verdict
@@ -201,31 +202,33 @@ DAMAGES: dict[str, Damage] = {
 
 @dataclass(frozen=True)
 class Sound:
-    """A dump that is whole, and the verdict on it.
+    """A dump that is whole, and what is true of it.
 
+    :param kinds: verdicts that are right
+    :param less: verdicts that are true too and say less, where not all evidence is left
     :param culprits: functions that may be blamed; empty: any
-    :param less: verdicts that are true of it too and say less, where not all evidence is left
     """
 
     name: str
     raw: bytes = field(repr=False)
     layout: Layout = field(repr=False)
-    kind: Kind
-    culprits: frozenset[str]
+    kinds: frozenset[Kind]
     less: frozenset[Kind]
+    culprits: frozenset[str]
 
     @classmethod
-    def read(cls, name: str, path: Path, *less: Kind) -> Sound:
-        """Report on ``path``; what that says is what is true."""
+    def read(cls, name: str, path: Path, scene: Scene, *less: Kind) -> Sound:
+        """Report on ``path``, which must be right before it is damaged.
+
+        :param scene: what was played
+        """
         *_, report = analyse(path, debuginfo=False)
-        verdict = report.verdict
-        assert verdict is not None and verdict.kind is not Kind.UNKNOWN, path
-        raw = path.read_bytes()
+        kinds = frozenset(Kind(kind) for kind in scene.verdict)
+        assert report.verdict is not None and report.verdict.kind in kinds, path
         named = [f.culprit.function for f in report.findings if f.culprit is not None]
-        culprits = frozenset(name for name in named if name)
-        return cls(
-            name, raw, Layout.of(raw, _image(path, raw)), verdict.kind, culprits, frozenset(less)
-        )
+        culprits = frozenset(name for name in (*named, *scene.culprit) if name)
+        raw = path.read_bytes()
+        return cls(name, raw, Layout.of(raw, _image(path, raw)), kinds, frozenset(less), culprits)
 
 
 def _image(path: Path, raw: bytes) -> range:
@@ -296,11 +299,11 @@ def judge(sound: Sound, report: Report, ended: list[Ended]) -> tuple[str, str]:
         told = report.dump.problems or report.symbols.notes
         return ("unknown", "") if told else ("silent", "unknown, without a word why")
     said = f"{verdict.kind.value} {verdict.confidence:.2f} {_function(verdict)}: {verdict.title}"
-    if verdict.kind is not sound.kind and verdict.kind not in sound.less:
+    if verdict.kind not in sound.kinds | sound.less:
         return "wrong", said
     if sound.culprits and _function(verdict) not in {"", *sound.culprits}:
         return "wrong", said
-    return ("right" if verdict.kind is sound.kind else "less"), said
+    return ("right" if verdict.kind in sound.kinds else "less"), said
 
 
 def _function(verdict: Verdict) -> str:
@@ -337,7 +340,6 @@ def sounds(dumps: Path | None) -> Iterator[Sound]:
     """A healthy machine and one of each family of deaths; played if they are not there yet."""
     from bench.verdicts import dump_of
 
-    from kautopsy.lab.faults.scenes import find_scene
     from kautopsy.lab.kernels import fetch_kernel
 
     for series, name, *less in (
@@ -352,7 +354,7 @@ def sounds(dumps: Path | None) -> Iterator[Sound]:
     ):
         played = dump_of(find_scene(name), fetch_kernel(series), dumps, play_it=True)
         assert played is not None
-        yield Sound.read(f"{series}/{name}", Path(played.vmcore), *less)
+        yield Sound.read(f"{series}/{name}", Path(played.vmcore), played.scene, *less)
 
 
 def show(results: list[Result]) -> None:

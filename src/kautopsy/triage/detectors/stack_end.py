@@ -4,8 +4,8 @@ The last word of a task's stack, its lowest, is ``STACK_END_MAGIC`` (``set_task_
 kernel/fork.c; include/uapi/linux/magic.h). The scheduler looks at it only with
 CONFIG_SCHED_STACK_END_CHECK and only when that task switches; a stack that ran over on a kernel
 without guard pages, or into which somebody else wrote, may kill the machine elsewhere first. In the
-dump all of them can be looked at. A stack that ran over is used up to its end: where the words
-above the lost one are zero, one word was lost, which may be the dump's.
+dump all of them can be looked at. A stack that ran over is used up to its end: where most of
+the words above the lost one are zero, one word was lost, which may be the dump's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def detect(scene: Scene) -> Iterator[Finding]:
         except READ_ERRORS:
             continue
         if found != MAGIC:
-            broken.append((int(task.pid), end, found, any(above)))
+            broken.append((int(task.pid), end, found, sum(map(bool, above)) >= 4))
             if len(broken) > _MOST:
                 return
     for pid, end, found, more in broken:
