@@ -16,7 +16,7 @@ from drgn.helpers.linux.cgroup import cgroup_path, css_for_each_descendant_pre
 from drgn.helpers.linux.list import list_for_each_entry
 
 from kautopsy.kernel.globals import variable
-from kautopsy.kernel.reading import READ_ERRORS, readable, reason, text
+from kautopsy.kernel.reading import READ_ERRORS, known, readable, reason, text, until_unreadable
 from kautopsy.kernel.table import Column, table
 from kautopsy.model.base import Unreadable
 
@@ -62,6 +62,7 @@ def cgroups(program: Program) -> Iterator[Cgroup]:
     for root, default in _roots(program):
         name = "v2" if default else f"v1:{reader.mounted_for(root)}"
         top = root.cgrp.self.address_of_()
+        reader.enter(root)
         for number, css in enumerate(css_for_each_descendant_pre(top)):
             # A damaged list may lead round in circles.
             if number >= _MOST:
@@ -91,6 +92,31 @@ class _Reader:
         # PAGE_COUNTER_MAX is LONG_MAX / PAGE_SIZE (include/linux/page_counter.h), PIDS_MAX more
         # than there can be pids.
         self._no_limit = ((1 << 63) - 1) // self._page
+        self._kept: dict[str, dict[int, Object]] = {}
+
+    def enter(self, root: Object) -> None:
+        """Find what the controllers keep for the groups of a hierarchy.
+
+        From a group that was removed its controllers are unlinked (kernel/cgroup/cgroup.c,
+        ``offline_css()``), but not from each other: the memory of such a group is still in use.
+        """
+        self._kept = {
+            controller: known(readable(lambda name=controller: self._of_all(root, name)), {})  # type: ignore[misc]
+            for controller in ("memory", "pids")
+        }
+
+    def _of_all(self, root: Object, controller: str) -> dict[int, Object]:
+        """Address of the group → ``struct cgroup_subsys_state *``."""
+        number = self._numbers.get(controller)
+        top = None if number is None else root.cgrp.subsys[number].read_()
+        if not top:
+            return {}
+        found: dict[int, Object] = {}
+        for css in until_unreadable(css_for_each_descendant_pre(top)):
+            found[int(css.cgroup)] = css
+            if len(found) > _MOST:
+                break
+        return found
 
     def mounted_for(self, root: Object) -> str:
         """Controllers of a v1 hierarchy, and its name if it has one (``name=systemd``)."""
@@ -131,7 +157,9 @@ class _Reader:
         number = self._numbers.get(controller)
         if number is None:
             return None
-        css = readable(lambda: group.subsys[number].read_())
+        css = self._kept[controller].get(int(group))
+        if css is None:
+            css = readable(lambda: group.subsys[number].read_())
         if isinstance(css, Unreadable):
             return css
         return cast(kind, css) if css else None
