@@ -38,14 +38,24 @@ VIEWS: tuple[View, ...] = (
     ),
     View(
         "memory_by_cgroup",
-        "Resident memory of processes by control group: bytes, processes, the largest one.",
+        "Memory by control group: what it is charged, its limit, and who holds most of it.",
         """
-        SELECT dump, cgroup, sum(rss)::BIGINT AS rss, count(*) AS processes,
-               arg_max(comm || ' (' || pid || ')', rss) AS largest
-        FROM tasks
-        WHERE pid = tgid AND NOT kernel
-        GROUP BY dump, cgroup
-        ORDER BY dump, rss DESC
+        WITH resident AS (
+            SELECT dump, cgroup, sum(rss)::BIGINT AS rss, count(*) AS processes,
+                   arg_max(comm || ' (' || pid || ')', rss) AS largest
+            FROM tasks
+            WHERE pid = tgid AND NOT kernel
+            GROUP BY dump, cgroup
+        ), charged AS (
+            -- The root is charged for nothing (mm/memcontrol.c): its counter stays 0.
+            SELECT dump, path AS cgroup, CASE WHEN path <> '/' THEN memory END AS memory,
+                   memory_max, oom_kills
+            FROM cgroups
+            WHERE memory IS NOT NULL
+        )
+        SELECT dump, cgroup, memory, memory_max, oom_kills, rss, processes, largest
+        FROM resident FULL JOIN charged USING (dump, cgroup)
+        ORDER BY dump, memory DESC NULLS LAST, rss DESC NULLS LAST
         """,
     ),
     View(

@@ -128,7 +128,10 @@ def shown_value(
 ) -> Iterator[str]:
     """As :func:`shown`, of an object."""
     values = Values(value.prog_, radix)
-    if value.address_ is not None and not wanted.members and not _open_ended(value.type_, 0):
+    whole = value.address_ is not None and not wanted.members
+    if whole and _open_ended(value.type_, 0):
+        value.prog_.read(value.address_ or 0, 1)  # at least the beginning must be there
+    elif whole:
         try:
             value = value.read_()
         except FaultError:
