@@ -29,6 +29,7 @@ lint: venv
 
 schema: venv
 	@$(RUN)/python -m kautopsy.model.schema docs/schema
+	@$(RUN)/python -m kautopsy.shell.sql_schema
 
 # The lock: every dependency of every extra, with its hashes and without an index's address.
 lock: venv

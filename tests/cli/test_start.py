@@ -107,6 +107,14 @@ def test_a_report_makes_one_process_that_starts_with_what_its_parent_has(tmp_pat
     check_report(done)
 
 
+def test_sql_leaves_what_reads_a_dump_to_its_child(tmp_path: Path) -> None:
+    (tmp_path / "vmcore").write_bytes(b"\x7fELF" + bytes(5000))
+    done = start(tmp_path, "sql", str(tmp_path / "vmcore"), "select count(*) from tasks")
+    assert done.code == 3
+    assert "duckdb" in done.parent
+    assert not within(done.parent, {"drgn", "_drgn", "kautopsy.kernel", "kautopsy.symbols"})
+
+
 def test_a_report_on_a_log_makes_no_process(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("[    1.0] Kernel panic - not syncing: because\n")
     done = start(tmp_path, "report", str(tmp_path / "log.txt"))

@@ -10,7 +10,7 @@ import msgspec
 from kautopsy.model.base import Unreadable
 from kautopsy.model.dump import DumpFile, DumpFormat
 from kautopsy.model.report import Symbols, SymbolSource, System
-from kautopsy.shell.sql_child import Answer, Opened
+from kautopsy.shell.sql_messages import Answer, Opened
 from kautopsy.shell.sql_source import DumpSource
 
 Rows = Sequence[Mapping[str, object]]

@@ -11,6 +11,7 @@ import drgn
 import pytest
 from drgn.helpers.linux.fs import d_path, for_each_file
 from drgn.helpers.linux.pid import find_task, for_each_task
+from drgn.helpers.linux.sched import task_state_to_char
 
 import kautopsy
 import kautopsy.api
@@ -44,10 +45,10 @@ def test_tasks_are_those_that_drgn_sees_with_dwarf(
     program.set_core_dump(specimen.vmcore)
     program.load_debug_info([specimen.vmlinux()])
     expected = {
-        (int(task.pid), task.comm.string_().decode(), task.value_())
+        (int(task.pid), task.comm.string_().decode(), task.value_(), task_state_to_char(task))
         for task in for_each_task(program)
     }
-    rows = ask(specimen.vmcore, "select pid, comm, address from tasks")
+    rows = ask(specimen.vmcore, "select pid, comm, address, state from tasks")
     assert {tuple(row.values()) for row in rows} == expected
 
     writer = find_task(program, specimen.writer.pid)

@@ -14,10 +14,10 @@ from kautopsy.kernel.tasks import Task
 from kautopsy.kernel.tasks import tasks as tasks_table
 from kautopsy.model.base import Unreadable
 from kautopsy.model.errors import UsageError
-from kautopsy.shell import sql_source
+from kautopsy.shell import sql_schema, sql_source
 from kautopsy.shell.sql import Database, Result
-from kautopsy.shell.sql_child import Answer
 from kautopsy.shell.sql_columns import json_rows, sql_columns
+from kautopsy.shell.sql_messages import Answer
 from kautopsy.shell.sql_source import DumpSource
 
 from .sources import Canned, Rows, opened
@@ -137,6 +137,10 @@ def test_a_row_becomes_sql_with_reasons() -> None:
     source = Canned("a", Path("a"), rows={"tasks": json.loads(json_rows([task], columns))})
     [row] = ask("select ppid, idle, comm, unreadable from tasks", source).rows
     assert row == (None, None, "a\x1b[31m", {"ppid": "gone", "idle": f"{1 << 70} is out of range"})
+
+
+def test_the_schema_that_is_kept_is_that_of_the_tables() -> None:
+    assert sql_schema.KEPT.read_bytes() == sql_schema.text(), "run `make schema`"
 
 
 def test_rows_of_many_dumps_are_told_apart() -> None:
@@ -270,7 +274,7 @@ def _child(monkeypatch: pytest.MonkeyPatch, body: str) -> DumpSource:
     script = (
         "import os, signal, sys, msgspec\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from kautopsy.shell.sql_child import Answer\n"
+        "from kautopsy.shell.sql_messages import Answer\n"
         "from sources import opened\n"
         "def send(answer): print(msgspec.json.encode(answer).decode(), flush=True)\n"
         f"{body}\n"

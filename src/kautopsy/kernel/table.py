@@ -135,3 +135,12 @@ def tables() -> tuple[Table[typing.Any], ...]:
     for module in pkgutil.iter_modules(kautopsy.kernel.__path__):
         importlib.import_module(f"kautopsy.kernel.{module.name}")
     return tuple(_TABLES[name] for name in sorted(_TABLES))
+
+
+def named(name: str, module: str) -> Table[typing.Any]:
+    """The table ``name``, which ``module`` declares; no other module is loaded.
+
+    :raises KeyError: it declares no such table
+    """
+    importlib.import_module(module)
+    return _TABLES[name]

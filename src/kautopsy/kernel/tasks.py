@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
-from drgn import Object, Program, SymbolKind, cast
+from drgn import Object, Program, SymbolKind, Type, cast
 from drgn.helpers.linux.cgroup import cgroup_path
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.sched import cpu_rq, task_cpu, task_state_to_char
@@ -63,6 +63,46 @@ def state_of(task: Object) -> str:
         return task_state_to_char(task)
     except READ_ERRORS:
         return "?"
+
+
+class States:
+    """The letters of :func:`state_of`, asked for once for each pair of words that makes one.
+
+    ``task_struct.__state`` was ``state``, a long, before 5.14 (2f064a59a11f).
+    """
+
+    def __init__(self, program: Program) -> None:
+        kind = program.type("struct task_struct")
+        name = "__state" if kind.has_member("__state") else "state"
+        self._at, self._read = _word(program, kind, name)
+        self._exit_at, self._read_exit = _word(program, kind, "exit_state")
+        self._seen: dict[tuple[int, int], str] = {}
+
+    def __call__(self, task: Object) -> str:
+        """One letter; ``?`` where it cannot be read."""
+        address = task.value_()
+        try:
+            words = self._read(address + self._at), self._read_exit(address + self._exit_at)
+        except READ_ERRORS:
+            return "?"
+        letter = self._seen.get(words)
+        if letter is None:
+            letter = self._seen[words] = state_of(task)
+        return letter
+
+
+def _states(program: Program) -> Callable[[Object], str]:
+    try:
+        return States(program)
+    except READ_ERRORS:  # types that lack a member: each task says so for itself
+        return state_of
+
+
+def _word(program: Program, kind: Type, name: str) -> tuple[int, Callable[[int], int]]:
+    """Where in ``kind`` a member is, and what reads it."""
+    member = kind.member(name)
+    read = program.read_u64 if member.type.size == 8 else program.read_u32
+    return member.bit_offset // 8, read
 
 
 def idle_since(task: Object, clock: int) -> int | Unreadable:
@@ -197,6 +237,7 @@ class _Rows:
         self._groups: dict[int, str | Unreadable] = {}
         self._memory: dict[int, int | Unreadable] = {}
         self._rss = Rss(program)
+        self._state = _states(program) if "state" in wanted else state_of
         self._page = int(program["PAGE_SIZE"])
 
     def __call__(self, task: Object) -> Task:
@@ -208,7 +249,7 @@ class _Rows:
             ppid=readable(lambda: int(task.real_parent.tgid)) if "ppid" in wanted else NOT_WANTED,
             comm=text(task.comm.string_()) if "comm" in wanted else "",
             address=task.value_(),
-            state=state_of(task) if "state" in wanted else "",
+            state=self._state(task) if "state" in wanted else "",
             cpu=task_cpu(task) if "cpu" in wanted else 0,
             on_cpu=running,
             kernel="kernel" in wanted and bool(int(task.flags) & PF_KTHREAD),

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kautopsy.kernel.table import tables
 from kautopsy.model.base import Unreadable
 from kautopsy.model.errors import MissingToolError
-from kautopsy.shell.sql_child import Opened
-from kautopsy.shell.sql_columns import DUMP, sql_columns
+from kautopsy.shell.sql_columns import DUMP
+from kautopsy.shell.sql_messages import Opened
+from kautopsy.shell.sql_schema import kept
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,7 +67,7 @@ def schema() -> dict[str, dict[str, str]]:
     """Every table's columns and their SQL types, ``dump`` first; views are not in it."""
     return {
         DUMPS: {DUMP: "VARCHAR", **{name: kind for name, (kind, _) in DUMPS_COLUMNS.items()}}
-    } | {table.name: {DUMP: "VARCHAR", **sql_columns(table)} for table in tables()}
+    } | {name: {DUMP: "VARCHAR", **table.columns} for name, table in kept().items()}
 
 
 def create(cursor: duckdb.DuckDBPyConnection, table: str) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kautopsy.kernel.table import tables
 from kautopsy.model.base import Noun, from_json, to_json
 from kautopsy.model.errors import UnreadableError, UsageError
 from kautopsy.shell.duck import connect, create, insert, literal
-from kautopsy.shell.sql_child import Opened
 from kautopsy.shell.sql_columns import DUMP
+from kautopsy.shell.sql_messages import Opened
+from kautopsy.shell.sql_schema import kept
 from kautopsy.shell.sql_source import DumpSource
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def write(source: DumpSource, directory: Path, *, memory_bytes: int = 1 << 30) -
 
 
 def _export(source: DumpSource, draft: Path, memory_bytes: int) -> Manifest:
-    names = tuple(table.name for table in tables())
+    names = tuple(kept())
     opened = None
     notes: list[str] = []
     rows: dict[str, int] = {}

@@ -26,7 +26,7 @@ from kautopsy.shell.duck import (
     schema,
 )
 from kautopsy.shell.snapshot import Snapshot
-from kautopsy.shell.sql_child import Opened
+from kautopsy.shell.sql_messages import Opened
 from kautopsy.shell.sql_source import DumpSource
 from kautopsy.shell.sql_views import VIEWS
 from kautopsy.shell.sql_words import columns_of, named

@@ -21,70 +21,19 @@ from kautopsy.kernel.log import log
 from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.system import system
-from kautopsy.kernel.table import EVERYTHING, Table, tables
+from kautopsy.kernel.table import EVERYTHING, Table, named
 from kautopsy.model.dump import DumpFile, DumpFormat
 from kautopsy.model.errors import KautopsyError
-from kautopsy.model.report import Symbols, System
+from kautopsy.model.report import Symbols
 from kautopsy.shell.opening import open_live
 from kautopsy.shell.sql_columns import json_rows, sql_columns
+from kautopsy.shell.sql_messages import NO_ROWS, Answer, Opened, Question, Subject
+from kautopsy.shell.sql_schema import kept
 from kautopsy.symbols.ladder import open_program
 from kautopsy.triage.child import Failure, confine
 
 _CHUNK = 5000
 """Rows a line: enough that SQL loads them fast, few enough that a line stays small."""
-
-
-_NO_ROWS = msgspec.Raw(b"[]")
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """Which dump: the first line on the child's standard input, JSON.
-
-    :param live: none, but the running kernel
-    """
-
-    dump: str
-    vmlinux: str | None
-    debuginfo: bool
-    memory_bytes: int
-    live: bool = False
-
-
-class Question(msgspec.Struct, frozen=True):
-    """Which tables of it: the second line.
-
-    :param columns: that are wanted, of whatever table; None: all
-    """
-
-    tables: tuple[str, ...]
-    columns: frozenset[str] | None
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """What was opened, and on which rung of the ladder of symbols."""
-
-    dump: DumpFile
-    symbols: Symbols
-    system: System
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """One line from the child.
-
-    :param rows: a JSON array of objects, rows of ``table``
-    :param columns: the columns that the rows have; None: all
-    :param count: how many rows there are, where they have no columns at all
-    :param note: why ``table`` has fewer rows than it should
-    """
-
-    opened: Opened | None = None
-    table: str = ""
-    rows: msgspec.Raw = _NO_ROWS
-    columns: tuple[str, ...] | None = None
-    count: int = 0
-    note: str = ""
-    failure: Failure | None = None
-    final: bool = False
 
 
 def answers(subject: Subject, ask: Callable[[], Question]) -> Iterator[Answer]:
@@ -96,12 +45,10 @@ def answers(subject: Subject, ask: Callable[[], Question]) -> Iterator[Answer]:
     program, dump, symbols = _open(subject)
     see_modules(program)
     lines = readable(lambda: tuple(line.text for line in log(program)))
-    declared = tables()
     yield Answer(opened=Opened(dump, symbols, system(program, lines)))
     question = ask()
-    for table in declared:
-        if table.name in question.tables:
-            yield from _rows(table, program, question.columns)
+    for name in question.tables:
+        yield from _rows(named(name, kept()[name].module), program, question.columns)
 
 
 def _open(subject: Subject) -> tuple[Program, DumpFile, Symbols]:
@@ -128,7 +75,7 @@ def _rows(table: Table[Any], program: Program, wanted: frozenset[str] | None) ->
         table(program, EVERYTHING if wanted is None else wanted), table.name, note
     )
     while chunk := list(itertools.islice(rows, _CHUNK)):
-        made = msgspec.Raw(json_rows(chunk, columns)) if columns else _NO_ROWS
+        made = msgspec.Raw(json_rows(chunk, columns)) if columns else NO_ROWS
         yield Answer(table=table.name, rows=made, columns=names, count=len(chunk))
     if note:
         yield Answer(table=table.name, note=note[0])
@@ -150,8 +97,8 @@ def main() -> int:
     """Answer one request; the exit code is 0 unless the process dies."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    # What imports made stays; looking for garbage in it only takes time.
-    gc.freeze()
+    # What is made until the dump is open stays; looking for garbage in it only takes time.
+    gc.disable()
     given = sys.stdin.buffer.readline()
     if not given:
         return 0
@@ -168,6 +115,9 @@ def main() -> int:
     try:
         for answer in answers(subject, ask):
             send(answer)
+            if not gc.isenabled():
+                gc.freeze()
+                gc.enable()
     except KautopsyError as error:
         send(Answer(failure=Failure.of(error)))
         return 0

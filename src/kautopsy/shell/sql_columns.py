@@ -7,12 +7,14 @@ Addresses are UBIGINT, other integers BIGINT. What a dump lacks is NULL, and the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kautopsy.kernel.table import Table, TableColumn
 from kautopsy.model.base import Unreadable
+
+if TYPE_CHECKING:
+    from kautopsy.kernel.table import Table, TableColumn
 
 DUMP = "dump"
 """First column of every table: which dump a row is of."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from kautopsy.model.errors import UnreadableError
-from kautopsy.shell.sql_child import Answer, Question, Subject
-from kautopsy.triage.isolation import Limits
+from kautopsy.shell.sql_messages import Answer, Question, Subject
+from kautopsy.triage.isolation import Limits, environment
 
 _LIMITS = Limits()
 CHILD = (sys.executable, "-m", "kautopsy.shell.sql_child")
@@ -59,8 +59,8 @@ class DumpSource:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # drgn would look for debugging information over the network.
-            env={**os.environ, "DEBUGINFOD_URLS": ""},
+            # libdrgn's OpenMP threads would wait for work at a processor's full speed.
+            env={"OMP_WAIT_POLICY": "passive", **os.environ, **environment()},
             start_new_session=True,
         )
         subject = Subject(

@@ -88,7 +88,7 @@ def analyse(
     job = Job(str(path), str(vmlinux) if vmlinux else None, debuginfo, limits.memory_bytes)
     deadline = time.monotonic() + limits.seconds
     here = fork and can_fork()
-    child = Forked(lambda: work(job), _environment()) if here else _run(command, job)
+    child = Forked(lambda: work(job), environment()) if here else _run(command, job)
     reports = _reports(child, path, deadline, limits, on_early_end)
     weakref.finalize(reports, _kill, child)  # a generator that nobody starts has no end
     return reports
@@ -102,7 +102,7 @@ def _run(command: Sequence[str], job: Job) -> Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, **_environment()},
+        env={**os.environ, **environment()},
         start_new_session=True,
     )
     assert child.stdin is not None
@@ -111,8 +111,8 @@ def _run(command: Sequence[str], job: Job) -> Popen[bytes]:
     return child
 
 
-def _environment() -> dict[str, str]:
-    """drgn would look for debugging information over the network, and load its command line."""
+def environment() -> dict[str, str]:
+    """A child's: else drgn looks for debuginfo on the network, and loads its commands."""
     disabled = (os.environ.get("DRGN_DISABLE_PLUGINS", ""), *_PLUGINS)
     return {
         "DEBUGINFOD_URLS": "",
