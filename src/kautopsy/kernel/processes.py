@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
 from drgn import Object, Program
 
-from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.census import census
+from kautopsy.kernel.reading import readable
 from kautopsy.kernel.rss import Rss
-from kautopsy.kernel.table import Column, table
-from kautopsy.kernel.threads import threads
+from kautopsy.kernel.table import EVERYTHING, NOT_WANTED, Column, Wanted, table
 from kautopsy.model.base import Unreadable
 
 
@@ -31,34 +31,38 @@ class Process(msgspec.Struct, frozen=True):
 
 
 @table
-def processes(program: Program) -> Iterator[Process]:
+def processes(program: Program, wanted: Wanted = EVERYTHING) -> Iterator[Process]:
     """Processes in user space with the memory they hold."""
     page = int(program["PAGE_SIZE"])
     memory = Rss(program)
-    for task in threads(program).tasks:
-        try:
-            mm = task.mm.read_()
-            if int(task.pid) == int(task.tgid) and mm:
-                yield _row(task, mm, page, memory)
-        except READ_ERRORS:
-            continue
+    kind = program.type("struct mm_struct *")
+    for task, brief in census(program).tasks:
+        if brief.mm and brief.comm is not None and None not in (brief.pid, brief.tgid):
+            if brief.pid == brief.tgid:
+                mm = Object(program, kind, brief.mm)
+                yield _row(task, brief.pid or 0, brief.comm, mm, page, memory, wanted)
 
 
-def _row(task: Object, mm: Object, page: int, memory: Rss) -> Process:
+def _row(
+    task: Object, pid: int, comm: str, mm: Object, page: int, memory: Rss, wanted: Wanted
+) -> Process:
     rss = readable(lambda: memory.of(task, mm))
 
     def part(name: str) -> int | Unreadable:
         return rss if isinstance(rss, Unreadable) else int(getattr(rss, name)) * page
 
+    def of(name: str, read: Callable[[], int]) -> int | Unreadable:
+        return readable(read) if name in wanted else NOT_WANTED
+
     return Process(
-        pid=int(task.tgid),
-        comm=text(task.comm.string_()),
-        threads=readable(lambda: int(task.signal.nr_threads)),
+        pid=pid,
+        comm=comm,
+        threads=of("threads", lambda: int(task.signal.nr_threads)),
         rss=part("total"),
         anon=part("anon"),
         file=part("file"),
         shmem=part("shmem"),
         swap=part("swap"),
-        virtual=readable(lambda: int(mm.total_vm) * page),
-        oom_score_adj=readable(lambda: int(task.signal.oom_score_adj)),
+        virtual=of("virtual", lambda: int(mm.total_vm) * page),
+        oom_score_adj=of("oom_score_adj", lambda: int(task.signal.oom_score_adj)),
     )

@@ -125,9 +125,11 @@ def saved_stack(task: Object) -> tuple[int, tuple[int, ...]]:
 
     :param task: ``struct task_struct *`` that is not running
     """
-    program = task.prog_
-    pointer = int(task.thread.sp)
-    base = int(task.stack)
+    return stack_words(task.prog_, int(task.thread.sp), int(task.stack))
+
+
+def stack_words(program: Program, pointer: int, base: int) -> tuple[int, tuple[int, ...]]:
+    """As :func:`saved_stack`, of the stack at ``base`` whose stack pointer is known."""
     size = stack_size(program)
     if not base < pointer < base + size or pointer % 8:
         return pointer, ()

@@ -28,19 +28,16 @@ from typing import Annotated
 import msgspec
 from drgn import Object, Program, offsetof
 
-from kautopsy.kernel.reading import READ_ERRORS, text
+from kautopsy.kernel.census import census
+from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.table import Column, table
 from kautopsy.kernel.tasks import (
     Names,
-    idle_since,
     now,
-    saved_stack,
     sleeps_in,
     stack_size,
-    state_of,
+    stack_words,
 )
-from kautopsy.kernel.threads import threads
-from kautopsy.model.base import Unreadable
 
 _KERNEL = 0xFFFF_8000_0000_0000
 _MAX_QUEUE = 10_000
@@ -132,28 +129,28 @@ class Stacks:
         self.running: dict[int, Object] = {}
         clock = now(program)
         self._size = stack_size(program)
-        for task in threads(program).tasks:
-            try:
-                address = int(task)
-                if task.on_cpu:
-                    self.running[address] = task
-                    continue
-                state = state_of(task)
-                pointer, words = saved_stack(task)
-                age = idle_since(task, clock)
-                self.sleepers[address] = Sleeper(
-                    task,
-                    address,
-                    int(task.pid),
-                    text(task.comm.string_()),
-                    state,
-                    0 if isinstance(age, Unreadable) else age,
-                    pointer,
-                    words,
-                    int(task.stack),
-                )
-            except READ_ERRORS:
+        everybody = census(program)
+        for task, brief in everybody.tasks:
+            address = task.value_()
+            if brief.on_cpu:
+                self.running[address] = task
                 continue
+            base, pointer, pid, comm = brief.stack, brief.pointer, brief.pid, brief.comm
+            if None in (brief.on_cpu, base, pointer, pid, comm):
+                continue
+            assert base is not None and pointer is not None and pid is not None
+            assert comm is not None
+            self.sleepers[address] = Sleeper(
+                task,
+                address,
+                pid,
+                comm,
+                everybody.state(task, brief),
+                0 if brief.arrival is None else max(0, clock - brief.arrival),
+                pointer,
+                stack_words(program, pointer, base)[1],
+                base,
+            )
 
     def on_stack_of(self, address: int, task: int) -> bool:
         """Whether ``address`` lies on the stack of the sleeping task at ``task``."""
@@ -282,17 +279,21 @@ def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
     :param queues: waits in plain wait queues too, which is where most tasks of a machine are
     """
     layout = _Layout(stacks.program)
+    lowest = stacks.names.lowest
+    seen: dict[tuple[int, ...], list[str]] = {}
     for sleeper in stacks.sleepers.values():
-        # A stack is a hundred words, a machine has thousands: look for the names first, each of
-        # which is looked up once.
-        near = [word for word in sleeper.words[:_NEAR_TOP] if word >= stacks.names.lowest]
-        names = [name for name in map(stacks.names, near) if name]
+        # A stack is a hundred words, a machine has thousands, most of which sleep in the same few
+        # places: look for the names first, and once for each of these.
+        near = tuple([word for word in sleeper.words[:_NEAR_TOP] if word >= lowest])
+        names = seen.get(near)
+        if names is None:
+            names = seen[near] = [name for name in map(stacks.names, near) if name]
         # What queues in a wait queue to take a lock does so uninterruptibly.
         if not (queues or sleeper.state == "D" or any(n.startswith(_ALL_STEMS) for n in names)):
             continue
-        for index, word in enumerate(sleeper.words):
-            if word == sleeper.address:
-                wait = _at(stacks, layout, sleeper, index)
+        if sleeper.address in sleeper.words:
+            for index, word in enumerate(sleeper.words):
+                wait = _at(stacks, layout, sleeper, index) if word == sleeper.address else None
                 if wait is not None:
                     yield wait
         if any(name.startswith("percpu_down_write") for name in names):

@@ -11,12 +11,12 @@ from drgn import Object, Program
 from drgn.helpers.linux.kthread import to_kthread
 from drgn.helpers.linux.list import list_for_each
 
+from kautopsy.kernel.census import census
 from kautopsy.kernel.globals import ticks_per_second, variable
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.stacks import locate
 from kautopsy.kernel.table import Column, table
 from kautopsy.kernel.tasks import PF_WQ_WORKER, idle_since, now, state_of, task_object
-from kautopsy.kernel.threads import threads
 from kautopsy.model.base import Unreadable
 
 _MAX_PENDING = 10_000
@@ -48,9 +48,9 @@ class Work(msgspec.Struct, frozen=True):
 def works(program: Program) -> Iterator[Work]:
     """Work items being executed, with what waits behind them."""
     clock = now(program)
-    for task in threads(program).tasks:
+    for task, brief in census(program).tasks:
         try:
-            if int(task.flags) & PF_WQ_WORKER:
+            if brief.flags is not None and brief.flags & PF_WQ_WORKER:
                 worker = Object(program, "struct worker *", int(to_kthread(task).data))
                 if worker.current_work and worker.current_pwq:
                     yield _row(program, task, worker, clock)

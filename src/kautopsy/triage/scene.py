@@ -15,7 +15,7 @@ from kautopsy.kernel.locks import Locks
 from kautopsy.kernel.log import LogLine, log
 from kautopsy.kernel.memory import memory_use
 from kautopsy.kernel.modules import see_modules
-from kautopsy.kernel.processes import processes
+from kautopsy.kernel.processes import Process, processes
 from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.slabs import slab_caches
 from kautopsy.kernel.spins import Spin, find_spins
@@ -36,6 +36,10 @@ _R = TypeVar("_R")
 
 LARGEST = 8
 """How many slab caches and processes a report names."""
+
+
+def _sizes(program: Program) -> Iterator[Process]:
+    return processes(program, {"pid", "comm", "rss"})
 
 
 class Scene:
@@ -155,7 +159,7 @@ class Scene:
         ]
         people = [
             Consumer(kind=ConsumerKind.PROCESS, name=one.comm, bytes=one.rss, pid=one.pid)
-            for one in self.rows(processes, "processes")
+            for one in self.rows(_sizes, "processes")
             if isinstance(one.rss, int)
         ]
         largest = [

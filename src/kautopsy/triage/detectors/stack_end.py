@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from drgn import Program, sizeof
 from drgn.helpers.linux.pid import find_task
 
+from kautopsy.kernel.census import census
 from kautopsy.kernel.reading import READ_ERRORS
-from kautopsy.kernel.tasks import saved_stack
-from kautopsy.kernel.threads import threads
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called
@@ -35,16 +34,18 @@ def detect(scene: Scene) -> Iterator[Finding]:
     """Yield one finding for each stack whose end was overwritten."""
     below = _thread_info(scene.program)
     broken: list[tuple[int, int, int, bool]] = []
-    for task in threads(scene.program).tasks:
+    sleepers = scene.locks.stacks.sleepers
+    for task, brief in census(scene.program).tasks:
+        sleeper = sleepers.get(task.value_())
+        if not brief.stack or not (brief.on_cpu or (sleeper and sleeper.words)):
+            continue  # its pointer leads elsewhere: the task itself is damaged
+        end = brief.stack + below
         try:
-            end = int(task.stack) + below
-            if not int(task.stack) or not (task.on_cpu or saved_stack(task)[1]):
-                continue  # its pointer leads elsewhere: the task itself is damaged
             found, *above = struct.unpack("=9Q", scene.program.read(end, 72))
         except READ_ERRORS:
             continue
         if found != MAGIC:
-            broken.append((int(task.pid), end, found, sum(map(bool, above)) >= 4))
+            broken.append((brief.pid or 0, end, found, sum(map(bool, above)) >= 4))
             if len(broken) > _MOST:
                 return
     for pid, end, found, more in broken:

@@ -1,0 +1,87 @@
+"""What is asked of every task, read once: a machine has ten thousands, each on pages of its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from drgn import Object, Program
+
+from kautopsy.kernel.members import Members
+from kautopsy.kernel.reading import text
+from kautopsy.kernel.tasks import state_of
+from kautopsy.kernel.threads import threads
+
+_KEY = "kautopsy_census"
+
+
+class Brief(NamedTuple):
+    """The members of one ``task_struct`` that concern all; None for what cannot be read.
+
+    :param new_state: ``__state``
+    :param old_state: ``state``, its name before 2f064a59a11f ("sched: Change task_struct::state",
+        v5.14)
+    :param pointer: saved stack pointer, of a task that is not running
+    :param arrival: ``sched_info.last_arrival``, nanoseconds
+    """
+
+    on_cpu: int | None
+    new_state: int | None
+    old_state: int | None
+    exit_state: int | None
+    flags: int | None
+    pid: int | None
+    tgid: int | None
+    raw_comm: bytes | None
+    stack: int | None
+    pointer: int | None
+    arrival: int | None
+    mm: int | None
+
+    @property
+    def comm(self) -> str | None:
+        """Its name."""
+        return None if self.raw_comm is None else text(self.raw_comm.partition(b"\0")[0])
+
+
+_MEMBERS = (
+    "on_cpu",
+    "__state",
+    "state",
+    "exit_state",
+    "flags",
+    "pid",
+    "tgid",
+    "comm",
+    "stack",
+    "thread.sp",
+    "sched_info.last_arrival",
+    "mm",
+)
+
+
+class Census:
+    """All threads alive with what was read of them."""
+
+    def __init__(self, program: Program) -> None:
+        read = Members(program, "struct task_struct", _MEMBERS)
+        self.tasks: tuple[tuple[Object, Brief], ...] = tuple(
+            (task, Brief(*read(task.value_()))) for task in threads(program).tasks
+        )
+        self._letters: dict[tuple[int | None, int | None, int | None], str] = {}
+
+    def state(self, task: Object, brief: Brief) -> str:
+        """As :func:`~kautopsy.kernel.tasks.state_of`, which is asked once for equal words."""
+        words = (brief.new_state, brief.old_state, brief.exit_state)
+        letter = self._letters.get(words)
+        if letter is None:
+            letter = self._letters[words] = state_of(task)
+        return letter
+
+
+def census(program: Program) -> Census:
+    """The census of ``program``, taken once."""
+    known = program.cache.get(_KEY)
+    if isinstance(known, Census):
+        return known
+    found = program.cache[_KEY] = Census(program)
+    return found
