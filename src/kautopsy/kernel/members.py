@@ -43,8 +43,7 @@ class Members:
             else:
                 spans.append(_Span(offset, form, size))
         self._spans = [
-            (one.offset, one.size, struct.Struct("=" + one.form).unpack, one.alone)
-            for one in spans
+            (one.offset, one.size, struct.Struct("=" + one.form).unpack, one.alone) for one in spans
         ]
         came = {number: at for at, (_, number, _, _) in enumerate(places)}
         self._order = [came.get(number, len(places)) for number in range(len(names))]

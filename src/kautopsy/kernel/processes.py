@@ -37,10 +37,11 @@ def processes(program: Program, wanted: Wanted = EVERYTHING) -> Iterator[Process
     memory = Rss(program)
     kind = program.type("struct mm_struct *")
     for task, brief in census(program).tasks:
-        if brief.mm and brief.comm is not None and None not in (brief.pid, brief.tgid):
-            if brief.pid == brief.tgid:
-                mm = Object(program, kind, brief.mm)
-                yield _row(task, brief.pid or 0, brief.comm, mm, page, memory, wanted)
+        if not brief.mm or brief.pid is None or brief.pid != brief.tgid:
+            continue
+        comm = brief.comm
+        if comm is not None:
+            yield _row(task, brief.pid, comm, Object(program, kind, brief.mm), page, memory, wanted)
 
 
 def _row(

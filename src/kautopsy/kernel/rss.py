@@ -11,6 +11,8 @@ from drgn.helpers.linux.mm import TaskRss, task_rss
 from kautopsy.kernel.reading import known, readable
 
 _WORD = (1 << 64) - 1
+_TOGETHER = 64
+"""Bytes of per-CPU memory that are read at once."""
 
 
 class Rss:
@@ -59,14 +61,22 @@ class _Counters:
         self._cpus = [int(offsets[cpu]) for cpu in for_each_online_cpu(program)]
 
     def of(self, mm: Object) -> TaskRss:
-        program = self._program
-        raw = program.read(mm.rss_stat.address_, self._size)
-        sums = []
-        for place in self._places:
-            (total,) = struct.unpack_from("=q", raw, place + self._count)
-            (pointer,) = struct.unpack_from("=Q", raw, place + self._pointer)
-            for offset in self._cpus:
-                value = program.read_u32(pointer + offset & _WORD)
-                total += value - (value >> 31 << 32)  # s32
-            sums.append(total)
+        read = self._program.read
+        raw = read(mm.rss_stat.address_, self._size)
+        sums = [struct.unpack_from("=q", raw, place + self._count)[0] for place in self._places]
+        pointers = [
+            struct.unpack_from("=Q", raw, place + self._pointer)[0] for place in self._places
+        ]
+        low, high = min(pointers), max(pointers)
+        # One allocation since 14ef95be6f55 ("kernel/fork: group allocation/free of per-cpu counters
+        # for mm struct", v6.6).
+        together = high - low <= _TOGETHER
+        for offset in self._cpus:
+            near = read(low + offset & _WORD, high - low + 4) if together else b""
+            for number, pointer in enumerate(pointers):
+                if together:
+                    (value,) = struct.unpack_from("=i", near, pointer - low)
+                else:
+                    (value,) = struct.unpack("=i", read(pointer + offset & _WORD, 4))
+                sums[number] += value
         return TaskRss(*sums)

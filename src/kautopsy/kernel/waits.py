@@ -280,23 +280,27 @@ def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
     """
     layout = _Layout(stacks.program)
     lowest = stacks.names.lowest
-    seen: dict[tuple[int, ...], list[str]] = {}
+    seen: dict[tuple[int, ...], tuple[bool, bool]] = {}
     for sleeper in stacks.sleepers.values():
         # A stack is a hundred words, a machine has thousands, most of which sleep in the same few
         # places: look for the names first, and once for each of these.
         near = tuple([word for word in sleeper.words[:_NEAR_TOP] if word >= lowest])
-        names = seen.get(near)
-        if names is None:
-            names = seen[near] = [name for name in map(stacks.names, near) if name]
+        if near not in seen:
+            names = [stacks.names(word) for word in near]
+            seen[near] = (
+                any(name.startswith(_ALL_STEMS) for name in names),
+                any(name.startswith("percpu_down_write") for name in names),
+            )
+        locks, writes = seen[near]
         # What queues in a wait queue to take a lock does so uninterruptibly.
-        if not (queues or sleeper.state == "D" or any(n.startswith(_ALL_STEMS) for n in names)):
+        if not (queues or sleeper.state == "D" or locks):
             continue
         if sleeper.address in sleeper.words:
             for index, word in enumerate(sleeper.words):
                 wait = _at(stacks, layout, sleeper, index) if word == sleeper.address else None
                 if wait is not None:
                     yield wait
-        if any(name.startswith("percpu_down_write") for name in names):
+        if writes:
             pending = _pending_writer(stacks, layout, sleeper)
             if pending is not None:
                 yield pending
