@@ -85,3 +85,8 @@ def census(program: Program) -> Census:
         return known
     found = program.cache[_KEY] = Census(program)
     return found
+
+
+def forget(program: Program) -> None:
+    """Take the next census anew: somebody wrote to the program's memory."""
+    program.cache.pop(_KEY, None)

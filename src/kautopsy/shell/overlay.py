@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from drgn import Program
 
+from kautopsy.kernel.census import forget
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.shell.errors import CommandError
 
@@ -51,6 +52,7 @@ class Overlay:
             at += count
         made = Write(address, before, data, physical)
         self.writes.append(made)
+        forget(self.program)
         return made
 
     def _page(self, page: int, physical: bool) -> bytearray:
