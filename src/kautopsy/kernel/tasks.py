@@ -125,23 +125,29 @@ def saved_stack(task: Object) -> tuple[int, tuple[int, ...]]:
 
     :param task: ``struct task_struct *`` that is not running
     """
-    return stack_words(task.prog_, int(task.thread.sp), int(task.stack))
+    pointer = int(task.thread.sp)
+    return pointer, words_of(stack_bytes(task.prog_, pointer, int(task.stack)))
 
 
-def stack_words(program: Program, pointer: int, base: int) -> tuple[int, tuple[int, ...]]:
-    """As :func:`saved_stack`, of the stack at ``base`` whose stack pointer is known."""
+def stack_bytes(program: Program, pointer: int, base: int) -> bytes:
+    """As :func:`saved_stack`, of the stack at ``base`` whose stack pointer is known: the bytes."""
     size = stack_size(program)
     if not base < pointer < base + size or pointer % 8:
-        return pointer, ()
+        return b""
     try:
-        raw = program.read(pointer, base + size - pointer)
+        raw: bytes = program.read(pointer, base + size - pointer)
     except READ_ERRORS:
         end = (pointer | 0xFFF) + 1
         try:
             raw = program.read(pointer, end - pointer)
         except READ_ERRORS:
-            return pointer, ()
-    return pointer, struct.unpack(f"<{len(raw) // 8}Q", raw)
+            return b""
+    return raw
+
+
+def words_of(raw: bytes) -> tuple[int, ...]:
+    """The 64-bit words of a stack."""
+    return struct.unpack(f"<{len(raw) // 8}Q", raw)
 
 
 class Names:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated
 
 import msgspec
@@ -35,8 +36,9 @@ from kautopsy.kernel.tasks import (
     Names,
     now,
     sleeps_in,
+    stack_bytes,
     stack_size,
-    stack_words,
+    words_of,
 )
 
 _KERNEL = 0xFFFF_8000_0000_0000
@@ -115,8 +117,13 @@ class Sleeper:
     state: str
     age: int
     pointer: int
-    words: tuple[int, ...]
+    raw: bytes
     base: int
+
+    @cached_property
+    def words(self) -> tuple[int, ...]:
+        """The stack from the saved pointer to its top; of most tasks nobody asks for all."""
+        return words_of(self.raw)
 
 
 class Stacks:
@@ -148,7 +155,7 @@ class Stacks:
                 everybody.state(task, brief),
                 0 if brief.arrival is None else max(0, clock - brief.arrival),
                 pointer,
-                stack_words(program, pointer, base)[1],
+                stack_bytes(program, pointer, base),
                 base,
             )
 
@@ -284,7 +291,8 @@ def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
     for sleeper in stacks.sleepers.values():
         # A stack is a hundred words, a machine has thousands, most of which sleep in the same few
         # places: look for the names first, and once for each of these.
-        near = tuple([word for word in sleeper.words[:_NEAR_TOP] if word >= lowest])
+        top = words_of(sleeper.raw[: 8 * _NEAR_TOP])
+        near = tuple([word for word in top if word >= lowest])
         if near not in seen:
             names = [stacks.names(word) for word in near]
             seen[near] = (
@@ -295,7 +303,7 @@ def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
         # What queues in a wait queue to take a lock does so uninterruptibly.
         if not (queues or sleeper.state == "D" or locks):
             continue
-        if sleeper.address in sleeper.words:
+        if sleeper.address.to_bytes(8, "little") in sleeper.raw:
             for index, word in enumerate(sleeper.words):
                 wait = _at(stacks, layout, sleeper, index) if word == sleeper.address else None
                 if wait is not None:

@@ -105,7 +105,7 @@ class Scene:
         if problem is not None:
             return True
         stacks = self.locks.stacks
-        unseen = sum(not one.words for one in stacks.sleepers.values())
+        unseen = sum(not one.raw for one in stacks.sleepers.values())
         return unseen > len(stacks.sleepers) // 20
 
     def frames(self, task: int) -> tuple[Frame, ...]:

@@ -37,7 +37,7 @@ def detect(scene: Scene) -> Iterator[Finding]:
     sleepers = scene.locks.stacks.sleepers
     for task, brief in census(scene.program).tasks:
         sleeper = sleepers.get(task.value_())
-        if not brief.stack or not (brief.on_cpu or (sleeper and sleeper.words)):
+        if not brief.stack or not (brief.on_cpu or (sleeper and sleeper.raw)):
             continue  # its pointer leads elsewhere: the task itself is damaged
         end = brief.stack + below
         try:
