@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from kautopsy.dump.reader import DumpBytes, DumpReader
@@ -20,6 +21,25 @@ _FIELDS_AT = (
 )
 _BLOCKS = (4096, 8192, 16384, 65536)
 _MOST_BITMAP = 1 << 30
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a kdump-compressed file has what.
+
+    :param block: bytes of a page
+    :param bitmap: offset of the second bitmap: the pages that are in the file
+    :param half: bytes of each of the two bitmaps
+    """
+
+    block: int
+    bitmap: int
+    half: int
+
+    @property
+    def descriptors(self) -> int:
+        """Offset of the page descriptors."""
+        return self.bitmap + self.half
 
 
 def held_ranges(path: Path) -> list[tuple[int, int]]:
@@ -38,23 +58,28 @@ def held_ranges(path: Path) -> list[tuple[int, int]]:
 
 
 def _of_bitmap(reader: DumpReader, path: Path) -> Iterator[tuple[int, int]]:
-    block, sub_blocks, bitmap_blocks = _geometry(reader, path)
-    half = bitmap_blocks * block // 2
-    if half > _MOST_BITMAP:
-        raise UnreadableError("its page bitmaps are impossibly large", thing=str(path))
-    bitmap = reader.read((1 + sub_blocks) * block + half, half)
-    yield from ((low * block, high * block) for low, high in runs(bitmap))
+    found = geometry(reader, path)
+    bitmap = reader.read(found.bitmap, found.half)
+    yield from ((low * found.block, high * found.block) for low, high in runs(bitmap))
 
 
-def _geometry(reader: DumpReader, path: Path) -> tuple[int, int, int]:
-    """Block size in bytes, blocks of the sub-header, blocks of both bitmaps."""
+def geometry(reader: DumpReader, path: Path) -> Geometry:
+    """Of the kdump-compressed file ``path``.
+
+    :raises UnreadableError: it is none, or its header is damaged
+    """
+    if reader.read(0, len(_KDUMP)) != _KDUMP:
+        raise UnreadableError("is no kdump-compressed file", thing=str(path))
     for at in _FIELDS_AT:
         raw = reader.read(at, 16)
         if len(raw) < 16:
             break
         _status, block, sub_blocks, bitmap_blocks = struct.unpack("<4i", raw)
         if block in _BLOCKS and 0 <= sub_blocks < 1 << 16 and bitmap_blocks > 0:
-            return block, sub_blocks, bitmap_blocks
+            half = bitmap_blocks * block // 2
+            if half > _MOST_BITMAP:
+                raise UnreadableError("its page bitmaps are impossibly large", thing=str(path))
+            return Geometry(block, (1 + sub_blocks) * block + half, half)
     raise UnreadableError("its header makes no sense", thing=str(path))
 
 

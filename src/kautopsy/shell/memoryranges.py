@@ -9,8 +9,10 @@ from pathlib import Path
 
 from drgn import Program, RelocatableModule
 
+from kautopsy.dump.contents import Contents
 from kautopsy.dump.pages import held_ranges
 from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.model.dump import DumpFormat
 from kautopsy.model.errors import KautopsyError
 from kautopsy.shell.errors import CommandError
 from kautopsy.shell.paging import START_KERNEL_MAP
@@ -100,19 +102,48 @@ def mapped(session: Session) -> list[Stretch]:
 
 
 def pieces(
-    program: Program, stretches: list[Stretch], low: int, high: int
+    session: Session, stretches: list[Stretch], low: int, high: int
 ) -> Iterator[tuple[int, bytes]]:
     """The memory of ``stretches`` between two addresses (as shown), a megabyte or less at a time.
 
     :returns: address as shown, and what is there; pages that are missing are left out
     """
+    with contextlib.ExitStack() as stack:
+        contents = _contents(session) if any(one.physical for one in stretches) else None
+        if contents is not None:
+            stack.enter_context(contents)
+        yield from _pieces(session.program, contents, stretches, low, high)
+
+
+def sound(session: Session) -> bool:
+    """Whether the dump is a kdump-compressed file with nothing wrong, and ``wr`` wrote nothing."""
+    dump = session.dump
+    return session.overlay is None and (
+        dump is not None and dump.format is DumpFormat.KDUMP and dump.complete and not dump.problems
+    )
+
+
+def _contents(session: Session) -> Contents | None:
+    """The dump's pages without libkdumpfile; a file with any problem is left to that."""
+    if session.dump is None or not sound(session):
+        return None
+    try:
+        return Contents(Path(session.dump.path))
+    except KautopsyError:
+        return None
+
+
+def _pieces(
+    program: Program, contents: Contents | None, stretches: list[Stretch], low: int, high: int
+) -> Iterator[tuple[int, bytes]]:
     for one in stretches:
         start = max(one.start, low - one.shift)
         end = min(one.end, high - one.shift)
         while start < end:
             size = min(CHUNK, end - start)
+            raw = contents.read(start, size) if contents is not None and one.physical else None
             try:
-                yield start + one.shift, program.read(start, size, one.physical)
+                yield start + one.shift, raw or program.read(start, size, one.physical)
             except READ_ERRORS:
                 yield from _by_page(program, one, start, start + size)
             start += size

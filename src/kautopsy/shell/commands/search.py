@@ -14,7 +14,7 @@ from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.context import all_tasks, header, on_cpu
 from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.expression import address_of
-from kautopsy.shell.memoryranges import Stretch, direct_map, held, image, mapped, pieces
+from kautopsy.shell.memoryranges import Stretch, direct_map, held, image, mapped, pieces, sound
 from kautopsy.shell.registry import Lines, argument, command, flag
 from kautopsy.shell.session import Session
 
@@ -73,7 +73,15 @@ def search(session: Session, arguments: argparse.Namespace) -> Lines:
         yield from _stacks(session, arguments, find, size)
         return
     stretches, low, high = _where(session, arguments)
-    yield from _hits(session, stretches, low, high, find, size, arguments)
+    physical = [one for one in stretches if one.physical]
+    nothing = True
+    for line in _hits(session, physical, low, high, find, size, arguments):
+        nothing = False
+        yield line
+    if nothing and physical and (low, high) == (0, _TOP) and size > 1 and sound(session):
+        return  # other addresses lead to the same pages, and a value lies within one
+    others = [one for one in stretches if not one.physical]
+    yield from _hits(session, others, low, high, find, size, arguments)
 
 
 def _needle(session: Session, word: str, size: int, arguments: argparse.Namespace) -> bytes:
@@ -216,7 +224,7 @@ def _hits(
     size: int,
     arguments: argparse.Namespace,
 ) -> Iterator[str]:
-    for address, raw in pieces(session.program, stretches, low, high):
+    for address, raw in pieces(session, stretches, low, high):
         for at in find(raw):
             yield from _shown(address, raw, at, size, arguments)
 
