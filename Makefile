@@ -16,7 +16,7 @@ test: venv lint
 	@$(RUN)/pytest
 
 test-quick: venv
-	@$(RUN)/pytest -m 'not guest'
+	@$(RUN)/pytest -m 'not guest and not slow'
 
 # A whole Debian from not ready, through arming, drills over its BMC and a rehearsal, and back.
 test-machines: venv

@@ -19,10 +19,13 @@ settings.register_profile("kautopsy", deadline=None, derandomize=bool(os.environ
 settings.load_profile("kautopsy")
 
 
-# A shell without job control starts what it puts into the background with SIGINT ignored, which
-# children inherit; tests of Ctrl-C mean it. What is handled here is reset to the default by exec.
+# A shell without job control starts what it puts into the background with SIGINT ignored, nohup
+# starts its command with SIGHUP ignored, and children inherit both; tests of Ctrl-C and of a lost
+# terminal mean it. What is handled here is reset to the default by exec.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

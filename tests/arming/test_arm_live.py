@@ -26,6 +26,8 @@ from . import machine as tools_of
 from .machine import Machine
 from .trees import TREES, state_of, write
 
+pytestmark = pytest.mark.slow
+
 _POLICY = Policy(crashkernel="256M", sysctl={"kernel.panic": 20})
 
 

@@ -25,6 +25,8 @@ from kautopsy.model.errors import RefusedError
 from .machine import Machine
 from .trees import TREES, state_of, write
 
+pytestmark = pytest.mark.slow
+
 _BIN = Path(sys.executable).parent
 _POLICY = Policy(crashkernel="256M", collector="makedumpfile -z -d 31")
 _HOSTILE = 'it\'s $(touch owned) `id` "x" {{ 7 * 7 }} # %end'

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 

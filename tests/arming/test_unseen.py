@@ -14,6 +14,8 @@ from kautopsy.cli.main import main
 from .trees import state_of
 from .unseen import UNSEEN, Files, xen
 
+pytestmark = pytest.mark.slow
+
 _BASH_ONLY = ("el9_added_to",)
 
 

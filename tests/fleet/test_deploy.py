@@ -15,6 +15,8 @@ from tests.host import sshd
 from kautopsy.fleet.database import Database
 from kautopsy.fleet.queries import hosts, work
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BATCH = ROOT / "deploy/slurm/fleet.sbatch"
 SECONDS = 300

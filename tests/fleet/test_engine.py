@@ -22,6 +22,8 @@ from kautopsy.fleet.nouns import Outcome
 from kautopsy.fleet.queries import groups, work
 from kautopsy.model.errors import UnreachableError
 
+pytestmark = pytest.mark.slow
+
 COORDINATOR = """
 import sys
 from pathlib import Path

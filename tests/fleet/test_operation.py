@@ -29,6 +29,8 @@ from kautopsy.fleet.settings import load, size
 from kautopsy.model.base import from_json
 from kautopsy.model.errors import KautopsyError, RefusedError, UnreadableError, UsageError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

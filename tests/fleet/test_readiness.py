@@ -22,6 +22,8 @@ from kautopsy.fleet.readiness.inventory import Machine, expand, read_inventory
 from kautopsy.model.errors import UnreadableError
 from kautopsy.model.readiness import DoctorDocument
 
+pytestmark = pytest.mark.slow
+
 NOW = 1_795_000_000.0
 IDS = [f"{n:032x}" for n in range(5)]
 HEAD = f"""\

@@ -22,6 +22,8 @@ from kautopsy.fleet.nouns import SourceKind
 from kautopsy.fleet.queries import groups
 from kautopsy.model.errors import UnreadableError, UsageError
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data"
 
 

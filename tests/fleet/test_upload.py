@@ -34,6 +34,8 @@ from kautopsy.model.errors import KautopsyError, RefusedError, UnreadableError, 
 from kautopsy.model.report import Report, Symbols, SymbolSource
 from kautopsy.oops import read_text
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(upload_limit=1 << 30, unpacked_limit=200 << 20)
 
 

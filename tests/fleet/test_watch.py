@@ -20,6 +20,8 @@ from kautopsy.fleet import schema
 from kautopsy.fleet.database import Database
 from kautopsy.fleet.queries import hosts
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 120
 
 

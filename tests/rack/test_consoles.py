@@ -14,6 +14,8 @@ from tests.rack.paper import CAPTURE, NODE, PANIC, RESTART, SAVED, UUID, Paper, 
 
 from kautopsy.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 _STORY = [*PANIC, *CAPTURE, *SAVED, *RESTART]
 _SYSRQ = [
     "[   98.000000] sysrq: Trigger a crash",

@@ -19,6 +19,8 @@ from kautopsy.arming.facts import gather
 from kautopsy.cli.main import main
 from kautopsy.host.ssh import SshHost
 
+pytestmark = pytest.mark.slow
+
 FAST = ["--patience", "0.3", "--even-if-not-ready"]
 
 

@@ -21,7 +21,10 @@ from kautopsy.host.local import LocalHost
 from kautopsy.host.ssh import SshHost
 from kautopsy.model.errors import KautopsyError, UnreachableError
 
-pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here (Debian: openssh-server)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SSHD is None, reason="no sshd here (Debian: openssh-server)"),
+]
 SIZE = 24 << 20
 
 

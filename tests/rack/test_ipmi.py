@@ -21,6 +21,8 @@ from kautopsy.trigger.ipmi import IpmiWay, PyghmiConsole
 from kautopsy.trigger.ipmitool import Ipmitool, IpmitoolWay, ipmitool_console
 from kautopsy.trigger.look import same_uuid
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "s3cret of ops"
 UUID = "4c4c4544-0037-3010-8048-b7c04f4d3733"
 FAST = ["--patience", "0.3", "--even-if-not-ready"]

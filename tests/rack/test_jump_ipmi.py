@@ -21,6 +21,8 @@ from kautopsy.trigger.console.recording import Recording
 from kautopsy.trigger.ipmi import PyghmiConsole
 from kautopsy.trigger.ipmitool import Ipmitool, IpmitoolWay, ipmitool_console
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "s3cret of ops"
 
 

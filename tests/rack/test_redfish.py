@@ -19,6 +19,8 @@ from kautopsy.lab.bmc.redfish import Redfish, RedfishConfig, RedfishFault
 from kautopsy.model.errors import KautopsyError
 from kautopsy.trigger.redfish import RedfishWay
 
+pytestmark = pytest.mark.slow
+
 
 @contextlib.contextmanager
 def _service(folder: Path, **what: object) -> Iterator[tuple[Redfish, Bmc, list[int]]]:

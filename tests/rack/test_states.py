@@ -33,6 +33,8 @@ from kautopsy.drill.session import Limits, Session
 from kautopsy.model.drill import StageStatus
 from kautopsy.model.errors import KautopsyError
 
+pytestmark = pytest.mark.slow
+
 _SHORT = Limits(panic=0.4, capture=0.4, save=0.4, back=0.4)
 
 

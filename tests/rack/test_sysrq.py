@@ -12,6 +12,8 @@ from tests.rack.machine import NODE, Machine
 from kautopsy.cli.main import main
 from kautopsy.trigger.records import records_of
 
+pytestmark = pytest.mark.slow
+
 FAST = ["--patience", "0.5", "--even-if-not-ready"]
 
 

@@ -13,6 +13,8 @@ from kautopsy.capture.witnesses import from_event_log
 from kautopsy.cli.main import main
 from kautopsy.trigger.ipmitool import event_lines
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_recorded_console_names_the_crash(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os, resource, signal, sys, termios, time
 from kautopsy.cli.main import guarded

@@ -18,6 +18,8 @@ from kautopsy.model.errors import UnreadableError
 from kautopsy.symbols import kit, kit_host
 from kautopsy.symbols.kallsyms import Kallsyms
 
+pytestmark = pytest.mark.slow
+
 BUILD_ID = "ab" * 20
 SYMBOLS = Kallsyms(
     ["__per_cpu_start", "_stext", "schedule", "_end"],

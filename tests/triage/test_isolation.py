@@ -13,6 +13,8 @@ from kautopsy.model.errors import ExitCode, KautopsyError, UnreadableError
 from kautopsy.model.report import Report
 from kautopsy.triage.isolation import Limits, analyse
 
+pytestmark = pytest.mark.slow
+
 FIRST = 'Report(dump=None, symbols=Symbols(source="none"), system=None, crash=None)'
 WHOLE = 'Report(dump=None, symbols=Symbols(source="none"), system=None, crash=None, log=("line",))'
 

@@ -18,6 +18,8 @@ from kautopsy.fleet.nouns import Role
 from kautopsy.model.errors import UsageError
 from kautopsy.web.passwords import SHORTEST, Attempts, hash_password, matches
 
+pytestmark = pytest.mark.slow
+
 OPEN = {"/login", "/healthz", "/readyz", "/static/style.css", "/static/script.js",
         "/api/v1/openapi.json"}  # fmt: skip
 VALUES = {"group": "1", "crash": "1", "host": "db07", "drill": "1", "link": "1", "token": "1",
