@@ -29,13 +29,25 @@ _END = 0xA1
 _VERSION, _RESET, _NMI, _CAPABILITIES = 0xFF, 0x04, 0x07, 0x08
 
 
+def _connected(port: int) -> socket.socket:
+    """ipmi_sim opens its LAN before the machine's channel; QEMU tries again, and so does this."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=20)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 class Wire:
     """The machine's end of the channel: says what it can do, and keeps what it is told."""
 
     def __init__(self, bmc: Bmc) -> None:
         argument = bmc.qemu[1]
         port = int(argument.partition("port=")[2].partition(",")[0])
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._socket = _connected(port)
         self.told: list[int] = []
         # Version 1; power, reset, NMI and attention are here.
         self._socket.sendall(bytes([_VERSION, 1, _END, _CAPABILITIES, 0x1F, _END]))
