@@ -28,11 +28,15 @@ def python() -> str:
 
 def search_path() -> str:
     """For PYTHONPATH in the guest."""
-    return f"{_source()}:{_site()}"
+    return "/carried/source:/carried/site"
 
 
 def files() -> dict[str, Path]:
-    """Path in the guest (where it is here) → file here."""
+    """Path in the guest → file here.
+
+    The interpreter lies where it does here, what is imported in a folder of its own: the guest
+    mounts a /tmp over whatever was put there.
+    """
     found: set[Path] = {Path(python())}
     standard = Path(sysconfig.get_paths()["stdlib"])
     found |= set(_below(standard))
@@ -48,7 +52,14 @@ def files() -> dict[str, Path]:
     found |= set(_below(_source() / "kautopsy"))
     for path in [one for one in found if ".so" in one.name or one == Path(python())]:
         found |= set(_libraries(path))
-    return {str(path).lstrip("/"): path for path in found}
+    return {_there(path): path for path in found}
+
+
+def _there(path: Path) -> str:
+    for here, there in ((_source(), "carried/source"), (_site(), "carried/site")):
+        if path.is_relative_to(here):
+            return f"{there}/{path.relative_to(here)}"
+    return str(path).lstrip("/")
 
 
 def _source() -> Path:
