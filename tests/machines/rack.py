@@ -198,7 +198,7 @@ class Rack:
             hostname=entry.nodename,
         )
         folder = self.folder / "redfish"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         with contextlib.ExitStack() as stack:
             with _inside(self.bmc.namespace):
                 service = stack.enter_context(Redfish(config, folder, QmpWay(entry.qmp).fire))
