@@ -47,6 +47,11 @@ def captures(listing: Listing, earlier: Listing | None = None) -> tuple[Capture,
     found: list[Capture] = []
     for folder, files in by_folder.items():
         found += _in_folder(folder, files, listing, sizes)
+    return newest_first(found)
+
+
+def newest_first(found: Iterable[Capture]) -> tuple[Capture, ...]:
+    """In the order that :func:`captures` gives them."""
     return tuple(sorted(found, key=lambda capture: (capture.when, capture.folder), reverse=True))
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 
 from kautopsy.capture.fetch import Fetcher, worth_squeezing
-from kautopsy.capture.layouts import captures
+from kautopsy.capture.layouts import captures, newest_first
 from kautopsy.capture.listing import Listing, list_captures
 from kautopsy.capture.strip import strip
 from kautopsy.capture.unpack import unpack
 from kautopsy.capture.verify import Expected, is_good, matches, verify
 from kautopsy.capture.witnesses import from_pstore
-from kautopsy.drill.elsewhere import Place, Reach, newest_first, others
+from kautopsy.drill.elsewhere import Place, Reach, others
 from kautopsy.host.host import Host
 from kautopsy.model.base import Unreadable
 from kautopsy.model.capture import (
@@ -79,15 +79,13 @@ class Harvest:
         return bool(collected) and all(one.dump and is_good(one.checks) for one in collected)
 
 
-def look_for(
-    host: Host, more: Sequence[str] = (), *, usual: bool = True
-) -> tuple[Listing, tuple[Capture, ...]]:
+def look_for(host: Host, more: Sequence[str] = ()) -> tuple[Listing, tuple[Capture, ...]]:
     """What crashes left on ``host``; one that is not whole is looked at twice."""
-    listing = list_captures(host, more, usual=usual)
+    listing = list_captures(host, more)
     found = captures(listing)
     if host.live and any(c.state is CaptureState.INCOMPLETE for c in found[:3]):
         time.sleep(_GROWING)
-        again = list_captures(host, more, usual=usual)
+        again = list_captures(host, more)
         return again, captures(again, listing)
     return listing, found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +64,6 @@ def others(
                 f" ({', '.join(listing.names) or 'it does not say its name'}){strangers}"
             )
     return places
-
-
-def newest_first(found: Iterable[Capture]) -> tuple[Capture, ...]:
-    """As :func:`kautopsy.capture.layouts.captures` sorts them."""
-    return tuple(sorted(found, key=lambda c: (c.when, c.folder), reverse=True))
 
 
 def _look(

@@ -14,11 +14,12 @@ import zlib
 from pathlib import Path
 from typing import Self
 
-from kautopsy.dump.extent import DESCRIPTOR_SIZE
-from kautopsy.dump.pages import geometry, held_ranges
+from kautopsy.dump.extent import DESCRIPTOR_SIZE, PAGE_DESC
+from kautopsy.dump.pages import geometry, ranges_of_bitmap
 from kautopsy.dump.reader import DumpBytes
+from kautopsy.model.errors import UnreadableError
 
-_DESCRIPTOR = struct.Struct("<qIIQ")  # s64 offset; u32 size, flags; u64 page_flags
+_DESCRIPTOR = struct.Struct("<" + PAGE_DESC)
 _PLAIN, _ZLIB = 0, 1
 
 
@@ -29,15 +30,18 @@ class Contents:
     """
 
     def __init__(self, path: Path) -> None:
-        with DumpBytes(path) as dump:
-            found = geometry(dump.reader, path)
+        self._bytes = DumpBytes(path)
+        try:
+            found = geometry(self._bytes.reader, path)
+            self._ranges = list(ranges_of_bitmap(self._bytes.reader, found))
+        except UnreadableError:
+            self._bytes.file.close()
+            raise
         self._block = block = found.block
         self._descriptors = found.descriptors
-        self._ranges = held_ranges(path)
         self._starts = [low for low, _ in self._ranges]
         pages = ((high - low) // block for low, high in self._ranges)
         self._indexes = list(itertools.accumulate(pages, initial=0))
-        self._bytes = DumpBytes(path)
         self._shared: tuple[int, bytes] = (-1, b"")
 
     def __enter__(self) -> Self:

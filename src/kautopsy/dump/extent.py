@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from kautopsy.dump.reader import DumpReader
 
-_PAGE_DESC = "qIIQ"  # s64 offset; u32 size, flags; u64 page_flags
-DESCRIPTOR_SIZE = struct.calcsize("=" + _PAGE_DESC)
+PAGE_DESC = "qIIQ"
+"""struct page_desc, for :mod:`struct`: s64 offset; u32 size, flags; u64 page_flags."""
+DESCRIPTOR_SIZE = struct.calcsize("=" + PAGE_DESC)
 _MOST = 4 << 20
 """How many descriptors are looked at: those of 16 GiB; of more, so many at each end."""
 _CHUNK = 1 << 20
@@ -64,7 +65,7 @@ class Descriptors:
         """Offset and size of the data of the pages from ``first`` on."""
         raw = reader.read(self.start + first * DESCRIPTOR_SIZE, count * DESCRIPTOR_SIZE)
         whole = raw[: len(raw) // DESCRIPTOR_SIZE * DESCRIPTOR_SIZE]
-        for offset, size, _, _ in struct.iter_unpack(self.order + _PAGE_DESC, whole):
+        for offset, size, _, _ in struct.iter_unpack(self.order + PAGE_DESC, whole):
             yield offset, size
 
     def is_stray(self, offset: int, size: int, end: int) -> bool:

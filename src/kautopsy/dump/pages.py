@@ -51,14 +51,14 @@ def held_ranges(path: Path) -> list[tuple[int, int]]:
         reader = dump.reader
         start = reader.read(0, 64)
         if start.startswith(_KDUMP):
-            return list(_of_bitmap(reader, path))
+            return list(ranges_of_bitmap(reader, geometry(reader, path)))
         if start.startswith(_ELF):
             return sorted(_of_segments(reader, start))
     raise UnreadableError("does not say which pages it holds", thing=str(path))
 
 
-def _of_bitmap(reader: DumpReader, path: Path) -> Iterator[tuple[int, int]]:
-    found = geometry(reader, path)
+def ranges_of_bitmap(reader: DumpReader, found: Geometry) -> Iterator[tuple[int, int]]:
+    """As :func:`held_ranges`, of the kdump-compressed file whose geometry was ``found``."""
     bitmap = reader.read(found.bitmap, found.half)
     yield from ((low * found.block, high * found.block) for low, high in runs(bitmap))
 

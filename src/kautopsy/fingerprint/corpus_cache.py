@@ -12,7 +12,6 @@ import hashlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
@@ -53,12 +52,7 @@ class CorpusCache:
     def __enter__(self) -> CorpusCache:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is None:
             return
         with contextlib.suppress(sqlite3.Error):

@@ -18,7 +18,6 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn
 
 from kautopsy.host.files import PIECE
@@ -126,12 +125,7 @@ class SshHost(ShellPaths):
     def __enter__(self) -> SshHost:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from drgn import Object, Program
 
 from kautopsy.kernel.members import Members
 from kautopsy.kernel.reading import text
-from kautopsy.kernel.tasks import state_of
+from kautopsy.kernel.tasks import STATE_MEMBERS, States
 from kautopsy.kernel.threads import threads
 
 _KEY = "kautopsy_census"
@@ -18,16 +18,15 @@ class Brief(NamedTuple):
     """The members of one ``task_struct`` that concern all; None for what cannot be read.
 
     :param new_state: ``__state``
-    :param old_state: ``state``, its name before 2f064a59a11f ("sched: Change task_struct::state",
-        v5.14)
+    :param old_state: ``state``, its name in older kernels
     :param pointer: saved stack pointer, of a task that is not running
     :param arrival: ``sched_info.last_arrival``, nanoseconds
     """
 
-    on_cpu: int | None
     new_state: int | None
     old_state: int | None
     exit_state: int | None
+    on_cpu: int | None
     flags: int | None
     pid: int | None
     tgid: int | None
@@ -44,10 +43,8 @@ class Brief(NamedTuple):
 
 
 _MEMBERS = (
+    *STATE_MEMBERS,
     "on_cpu",
-    "__state",
-    "state",
-    "exit_state",
     "flags",
     "pid",
     "tgid",
@@ -67,15 +64,11 @@ class Census:
         self.tasks: tuple[tuple[Object, Brief], ...] = tuple(
             (task, Brief(*read(task.value_()))) for task in threads(program).tasks
         )
-        self._letters: dict[tuple[int | None, int | None, int | None], str] = {}
+        self._states = States()
 
     def state(self, task: Object, brief: Brief) -> str:
-        """As :func:`~kautopsy.kernel.tasks.state_of`, which is asked once for equal words."""
-        words = (brief.new_state, brief.old_state, brief.exit_state)
-        letter = self._letters.get(words)
-        if letter is None:
-            letter = self._letters[words] = state_of(task)
-        return letter
+        """As :func:`~kautopsy.kernel.tasks.state_of`."""
+        return self._states.of(task, (brief.new_state, brief.old_state, brief.exit_state))
 
 
 def census(program: Program) -> Census:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
-from drgn import Object, Program, SymbolKind, Type, cast
+from drgn import Object, Program, SymbolKind, cast
 from drgn.helpers.linux.cgroup import cgroup_path
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.sched import cpu_rq, task_cpu, task_state_to_char
 
+from kautopsy.kernel.members import Members
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.rss import Rss
 from kautopsy.kernel.table import EVERYTHING, NOT_WANTED, Column, Wanted, table
@@ -65,26 +66,22 @@ def state_of(task: Object) -> str:
         return "?"
 
 
+# ``state`` was the name of ``__state`` before 2f064a59a11f ("sched: Change task_struct::state",
+# v5.14).
+STATE_MEMBERS = ("__state", "state", "exit_state")
+
+
 class States:
-    """The letters of :func:`state_of`, asked for once for each pair of words that makes one.
+    """The letters of :func:`state_of`, which is asked once for equal words."""
 
-    ``task_struct.__state`` was ``state``, a long, before 5.14 (2f064a59a11f).
-    """
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int | None, ...], str] = {}
 
-    def __init__(self, program: Program) -> None:
-        kind = program.type("struct task_struct")
-        name = "__state" if kind.has_member("__state") else "state"
-        self._at, self._read = _word(program, kind, name)
-        self._exit_at, self._read_exit = _word(program, kind, "exit_state")
-        self._seen: dict[tuple[int, int], str] = {}
+    def of(self, task: Object, words: tuple[int | None, ...]) -> str:
+        """One letter; ``?`` where it cannot be read.
 
-    def __call__(self, task: Object) -> str:
-        """One letter; ``?`` where it cannot be read."""
-        address = task.value_()
-        try:
-            words = self._read(address + self._at), self._read_exit(address + self._exit_at)
-        except READ_ERRORS:
-            return "?"
+        :param words: its :data:`STATE_MEMBERS`; None for what cannot be read
+        """
         letter = self._seen.get(words)
         if letter is None:
             letter = self._seen[words] = state_of(task)
@@ -92,17 +89,8 @@ class States:
 
 
 def _states(program: Program) -> Callable[[Object], str]:
-    try:
-        return States(program)
-    except READ_ERRORS:  # types that lack a member: each task says so for itself
-        return state_of
-
-
-def _word(program: Program, kind: Type, name: str) -> tuple[int, Callable[[int], int]]:
-    """Where in ``kind`` a member is, and what reads it."""
-    member = kind.member(name)
-    read = program.read_u64 if member.type.size == 8 else program.read_u32
-    return member.bit_offset // 8, read
+    read, states = Members(program, "struct task_struct", STATE_MEMBERS), States()
+    return lambda task: states.of(task, read(task.value_()))
 
 
 def idle_since(task: Object, clock: int) -> int | Unreadable:

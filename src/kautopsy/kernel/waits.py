@@ -143,10 +143,10 @@ class Stacks:
                 self.running[address] = task
                 continue
             base, pointer, pid, comm = brief.stack, brief.pointer, brief.pid, brief.comm
-            if None in (brief.on_cpu, base, pointer, pid, comm):
+            if brief.on_cpu is None or base is None or pointer is None or pid is None:
                 continue
-            assert base is not None and pointer is not None and pid is not None
-            assert comm is not None
+            if comm is None:
+                continue
             self.sleepers[address] = Sleeper(
                 task,
                 address,

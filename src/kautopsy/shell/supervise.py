@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import sys
 import termios
@@ -18,8 +17,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from kautopsy.model.errors import ExitCode, UnreadableError
+from kautopsy.triage.limits import end_with_parent, limit_memory
 
-_PR_SET_PDEATHSIG = 1
 _OF_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 _TO_PASS_ON = (signal.SIGTERM, signal.SIGHUP)
 
@@ -66,10 +65,8 @@ def supervise(work: Callable[[], int], *, thing: str, memory_bytes: int) -> int:
 def _become_child(work: Callable[[], int], memory_bytes: int, handlers: dict[int, object]) -> None:
     code = int(ExitCode.BUG)
     try:
-        _die_with_parent()
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # Not RLIMIT_AS: a mapped vmlinux or dump costs address space, not memory.
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+        end_with_parent(signal.SIGHUP)
+        limit_memory(memory_bytes)
         for number, handler in handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         code = work()
@@ -80,15 +77,6 @@ def _become_child(work: Callable[[], int], memory_bytes: int, handlers: dict[int
     finally:
         # Not back into the caller's code, which waits in the parent.
         os._exit(code)
-
-
-def _die_with_parent() -> None:
-    import ctypes
-
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
-    if os.getppid() != parent:
-        os._exit(128 + signal.SIGHUP)
 
 
 @contextlib.contextmanager

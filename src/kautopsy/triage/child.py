@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import gc
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -20,10 +19,10 @@ import msgspec
 
 from kautopsy.model.errors import ExitCode, KautopsyError, error_from
 from kautopsy.model.report import Report
+from kautopsy.triage.limits import end_with_parent, limit_memory
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG = 1
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -78,16 +77,16 @@ class Message(msgspec.Struct, frozen=True):
 def confine(memory_bytes: int) -> None:
     """Limit this process for good: memory, core dumps, network, life beyond its parent's.
 
-    RLIMIT_DATA, not RLIMIT_AS: a mapped vmlinux or dump costs address space, not memory. Where
-    namespaces are not allowed the network stays; nothing in the analysis opens a socket anyway.
+    Where namespaces are not allowed the network stays; nothing in the analysis opens a socket
+    anyway.
     """
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    limit_memory(memory_bytes)
+    end_with_parent(signal.SIGKILL)
     # As root a network namespace is enough; others need a user namespace around it. Files keep
     # their owners' checks either way, but a user namespace would take root's own rights to them.
-    libc.unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
+    ctypes.CDLL(None).unshare(
+        _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
+    )
 
 
 def main() -> int:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import socket
-from types import TracebackType
 from typing import Any
 
 from kautopsy.model.errors import UnreachableError
@@ -35,12 +34,7 @@ class QmpClient:
     def __enter__(self) -> QmpClient:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -149,12 +149,7 @@ class Ingest:
         one = self._look(path, host, name=name, kept_as=kept_as, sent_by=sent_by)
         if one is None:
             return None
-        self._enter([one])
-        for log in self._logs([one]):
-            if log.failed is not None:
-                raise log.failed
-        if one.is_document:
-            self._document(one)
+        self._take_in([one], lambda _path: nullcontext())
         return one.source_id
 
     def _several(self, paths: Sequence[Path], root: Path) -> None:
@@ -165,14 +160,20 @@ class Ingest:
                 one = self._look(path, self._host or host_of(path, root))
                 if one is not None:
                     found.append(one)
+        self._take_in(found, self._passed_over)
+
+    def _take_in(
+        self, found: Sequence[_File], guard: Callable[[Path], AbstractContextManager[None]]
+    ) -> None:
+        """Store what is in files; ``guard`` says what becomes of one's error."""
         self._enter(found)
         for log in self._logs(found):
-            with self._passed_over(log.path):
+            with guard(log.path):
                 if log.failed is not None:
                     raise log.failed
         for one in found:
             if one.is_document:
-                with self._passed_over(one.path):
+                with guard(one.path):
                     self._document(one)
 
     @contextmanager

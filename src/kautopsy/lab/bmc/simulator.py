@@ -21,7 +21,6 @@ import tty
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from uuid import UUID
 
 from kautopsy.lab.bmc.plugin import plugin
@@ -137,12 +136,7 @@ class Bmc:
     def __enter__(self) -> Bmc:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

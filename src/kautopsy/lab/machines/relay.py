@@ -8,7 +8,6 @@ import selectors
 import socket
 import threading
 from pathlib import Path
-from types import TracebackType
 
 from kautopsy.lab.console import SerialPort
 
@@ -35,12 +34,7 @@ class ConsoleRelay:
     def __enter__(self) -> ConsoleRelay:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

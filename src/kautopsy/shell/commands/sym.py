@@ -212,9 +212,8 @@ class Letters:
         if symbol.binding is SymbolBinding.WEAK:
             return "W" if symbol.address else "w"
         if symbol.address < 1 << 32:
-            letter = (
-                "d"  # x86 links per-CPU variables at 0 until 6.15; kallsyms calls them absolute
-            )
+            # x86 links per-CPU variables at 0 until 6.15; kallsyms calls them absolute.
+            letter = "d"
         else:
             letter = next(
                 (letter for bounds, letter in self._sections if symbol.address in bounds), ""

@@ -55,9 +55,9 @@ def detect(scene: Scene) -> Iterator[Finding]:
         said = [m for line in scene.log_lines if (m := complaint.line.search(line))]
         if not said:
             continue
-        for task, frames in _inside(scene, complaint.loops):
-            yield _finding(scene, complaint, said, task, frames)
-            break
+        inside = next(_inside(scene, complaint.loops), None)
+        if inside is not None:
+            yield _finding(scene, complaint, said, *inside)
 
 
 def _inside(scene: Scene, loops: frozenset[str]) -> Iterator[tuple[int, tuple[Frame, ...]]]:
