@@ -1,5 +1,7 @@
 """What a kernel says in several messages is one crash; what a boot follows on purpose is none."""
 
+import pytest
+
 from kautopsy.model.crash import Kind
 from kautopsy.oops import read_text
 
@@ -35,6 +37,66 @@ def test_a_boot_after_power_down_is_expected() -> None:
     for farewell in ("reboot: Power down", "reboot: System halted", "reboot: Restarting system"):
         assert read_text(said.format(farewell)) == []
     assert len(read_text(said.format("eth0: link up"))) == 1
+
+
+_FIRMWARE = (
+    "SeaBIOS (version rel-1.16.2-0-gea1b7a0733-prebuilt.qemu.org)",
+    "U-Boot SPL 2021.01+dfsg-5 (May 23 2021 - 00:00:00 +0000)",
+    "U-Boot 2023.10-rc4 (Sep 05 2023 - 12:00:00 +0200)",
+    "NOTICE:  BL1: v2.9(release):v2.9.0",
+    "OpenSBI v1.3",
+    'BdsDxe: loading Boot0001 "UEFI QEMU HARDDISK" from PciRoot(0x0)',
+    "  Version 2.20.1275. Copyright (C) 2021 American Megatrends, Inc.",
+    "                             GNU GRUB  version 2.06-13",
+    "Welcome to GRUB!",
+    "EFI stub: Booting Linux Kernel...",
+)
+_RESET = """\
+[ 1000.000000] eth0: link up
+{}
+[    0.000000] Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org)
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 panic=10
+[    1.000000] Freeing unused kernel memory: 2344K
+"""
+
+
+@pytest.mark.parametrize("banner", _FIRMWARE, ids=lambda banner: banner.strip()[:16])
+def test_a_machine_that_resets_without_a_word_is_reported_once(banner: str) -> None:
+    decompressor = "Decompressing Linux... Parsing ELF... done.\nBooting the kernel."
+    (reset,) = read_text(_RESET.format(f"{banner}\n{decompressor}"))
+    assert reset.title == "unexpected kernel reboot"
+    assert reset.text is not None
+    assert reset.text.first_line == 2
+    assert read_text(_RESET.split("\n", 1)[1].format(banner)) == []  # the first boot of a console
+    for farewell in (
+        "[ 1000.100000] reboot: Restarting system",
+        "[  OK  ] Reached target Shutdown.",
+        "The system is going down NOW!",
+        "[ 1000.100000] sysrq: Resetting",
+        "[ 1000.100000] PM: suspend entry (deep)",
+        "[ 1000.100000] Kernel panic - not syncing: No working init found.",
+    ):
+        titles = [crash.title for crash in read_text(_RESET.format(f"{farewell}\n{banner}"))]
+        assert "unexpected kernel reboot" not in titles, farewell
+
+
+def test_a_reset_in_the_middle_of_a_line_is_one() -> None:
+    (reset,) = read_text(_RESET.format("[ 1001.000000] eth0: liSeaBIOS (version 1.8.2)"))
+    assert reset.title == "unexpected kernel reboot"
+
+
+def test_boots_without_the_firmware_between_are_no_resets() -> None:
+    """A kernel's log does not tell how it went down: init and the loggers do."""
+    assert read_text(_RESET.replace("{}\n", "")) == []
+    assert read_text(_RESET.format("[    0.000000] efi: EFI v2.80 by American Megatrends")) == []
+
+
+def test_a_reset_after_a_crash_is_the_crashs() -> None:
+    oops = (
+        "[ 1000.100000] PANIC: double fault, error_code: 0x0\n[ 1000.100001] CSeaBIOS (version 1.8)"
+    )
+    (crash,) = read_text(_RESET.format(oops))
+    assert crash.kind is Kind.DOUBLE_FAULT
 
 
 _LOST = """\

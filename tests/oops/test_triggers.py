@@ -10,20 +10,24 @@ from kautopsy.oops.families import FAMILIES, Family
 from kautopsy.oops.frames import frame_alone, frames_in
 from kautopsy.oops.look import look, recognise
 from kautopsy.oops.prefixes import FORMS, Form, clean
-from kautopsy.oops.triggers import NOT_CRASHES, NOT_CRASHES_WORDS
+from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, NOT_CRASHES_WORDS
 
 _ASCII = st.characters(max_codepoint=127)
 _MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_what_a_familys_pattern_matches_holds_one_of_its_words(family: Family) -> None:
+def test_what_a_familys_pattern_matches_is_looked_for(family: Family) -> None:
+    """It holds one of the family's words, and a literal of the scan: else it is never read."""
+
     @_MANY
     @given(st.from_regex(family.pattern.pattern, alphabet=_ASCII))
     def holds(text: str) -> None:
         for line in text.split("\n"):
-            match = family.pattern.search(line)
-            assert match is None or any(word in line for word in family.words)
+            if family.pattern.search(line) is not None:
+                assert any(word in line for word in family.words)
+                printed = f"{line}\n".encode()
+                assert any(literal in printed for literal in LITERALS)
 
     holds()
 

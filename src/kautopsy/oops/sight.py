@@ -47,6 +47,17 @@ WORDS: dict[int, tuple[str, ...]] = {
         "systemd-shutdown",
         "tarting new kernel",
         "kexec_core: Starting",
+        "machine restart",
+        "q : Resetting",
+        "q: Resetting",
+        "q : Power Off",
+        "q: Power Off",
+        "eached target ",
+        "ystem is going down",
+        "equesting system ",
+        "PM: suspend entry",
+        "PM: Preparing system for",
+        "PM: hibernation",
     ),
 }
 

@@ -88,9 +88,11 @@ class Splitter:
         if line.number > self._swept + _SWEEP:
             over += self._silent(line)
         found = recognise(text, seen)
-        if found is not None and not self._is_head(line, found[0]):
+        if found is not None and not self._is_head(line, *found):
             found = None
         if found is not None:
+            # whatever boots after a panic was to be expected
+            self._orderly |= found[0].name == "panic"
             over += self._head(line, seen, *found)
         else:
             self._body(line, seen)
@@ -139,17 +141,29 @@ class Splitter:
         if line.time is None:
             self._time = None
 
-    def _is_head(self, line: Line, family: Family) -> bool:
+    def _is_head(self, line: Line, family: Family, match: re.Match[str]) -> bool:
         """Whether a line that looks like a head is one here."""
         if family.name == "reboot":
-            # Nobody asked for the boot that begins: no report and no farewell before.
-            return self._time is not None and not self._orderly and not self._open
+            return self._is_reset(line, match)
         if family.name == HEADLESS:
             return not any(
                 caller in (line.caller, None) and _listens(report, line)
                 for caller, report in self._open.items()
             )
         return True
+
+    def _is_reset(self, line: Line, match: re.Match[str]) -> bool:
+        """Whether what firmware or a decompressor says comes after a kernel that did not go down.
+
+        Nobody asked for the boot that begins: no report, no farewell and no panic before. A log of
+        the kernel's words alone does not tell, however many boots it has: what asks for a reboot
+        (init, a signal to the logger) is not in it. A console has both that and the firmware.
+        """
+        if line.host is not None or (line.by_kernel and match.start() == 0):
+            return False  # the kernel speaks of firmware
+        reset = self._time is not None and not self._orderly and not self._open
+        self._orderly = True  # the rest of the way up is of the same boot
+        return reset
 
     def _head(self, line: Line, seen: Sight, family: Family, match: re.Match[str]) -> list[Report]:
         over: list[Report] = []

@@ -45,9 +45,9 @@ LITERALS: tuple[bytes, ...] = tuple(
         "exception: 00",
         "illegal operation: 0",
         "BRK exception",
-        " [#",
-        "[#1]",
-        ": 0000 [1]",
+        "[#",
+        ": 0000 [",
+        "illegal operation: ",
         " bus error, epc",
         "Kernel Fault: ",
         "Caught unhandled exception",
@@ -58,6 +58,7 @@ LITERALS: tuple[bytes, ...] = tuple(
         "control protection",
         " corruption",
         "list_add double add",
+        "prev->next should be",
         "slab error",
         "Slab error",
         "memory exposure attempt",
@@ -70,30 +71,34 @@ LITERALS: tuple[bytes, ...] = tuple(
         "INFO: rcu",
         "INFO: Possible timer",
         "INFO: possible",
-        "INFO: inconsistent",
+        "inconsistent lock state",
         "INFO: suspicious",
         "INFO: trying to register",
         "INFO: Allocated in",
         "INFO: Freed in",
-        "INFO: HARDIRQ",
-        "INFO: SOFTIRQ",
-        "INFO: RECLAIM_FS",
         "INFO:\n",
         "INFO: \n",
         "INFO:\r",
-        "INFO: lock",
-        "INFO: hard-safe",
-        "INFO: soft-safe",
+        "-unsafe lock order detecte",
+        "nvalid wait context",
+        "bad unlock balance detected",
+        "held lock freed",
+        "still has locks held",
+        "lock held when returning to user space",
+        "lock held at task exit",
+        "ested lock was not taken",
+        "scheduling with",
+        "scheduling while",
         "RCU detected CPU",
         "hard LOCKUP",
         "Hard LOCKUP",
         "NMI Watchdog detected",
         "non-responsive CSD lock",
         "unregister_netdevice: waiting",
-        "scheduling while atomic",
         ": nobody cared",
         "RTNL: assertion failed",
         "handler type mismatch",
+        "Flags mismatch irq",
         "NETDEV WATCHDOG",
         "softdog: Initiating",
         "rust_kernel: panicked",
@@ -103,6 +108,7 @@ LITERALS: tuple[bytes, ...] = tuple(
         "Eeek! page_mapcount",
         "slab: double free",
         "file count is 0",
+        "file count is zero",
         "Busy inodes after unmount",
         "Machine Check",
         "Machine check",
@@ -113,9 +119,24 @@ LITERALS: tuple[bytes, ...] = tuple(
         "NMI: ",
         "Trigger a crash",
         "trigger a crash",
-        "SysRq : Crash",
+        "ysRq : Crash",
+        "ysrq: Crash",
+        "ysRq: Crash",
+        "ysrq : Crash",
         "context switch",
         "trusty: panic",
+        # a boot that nobody asked for: firmware, boot loaders, decompressors
+        "SeaBIOS (version ",
+        "U-Boot 2",
+        "U-Boot SPL 2",
+        "NOTICE:  BL",
+        "OpenSBI v",
+        "BdsDxe: ",
+        "UEFI firmware (version ",
+        "American Megatrends",
+        "GNU GRUB ",
+        "Welcome to GRUB!",
+        "EFI stub: ",
         "ooting the kernel.",
         # what only the rest of a report holds: its head may be lost
         "end trace",
@@ -193,7 +214,12 @@ NOT_CRASHES_WORDS: tuple[str, ...] = (
 
 ORDERLY = lazy_pattern(
     r"reboot: (?:Restarting|System halted|Power)|Restarting system|Power down|System halted"
-    r"|Rebooting|"
-    r"systemd-shutdown|Starting new kernel|kexec_core: Starting"
+    r"|Rebooting|machine restart|[Ss]ys[Rr]q ?: (?:Resetting|Power Off)"
+    r"|systemd-shutdown|Starting new kernel|kexec_core: Starting"
+    # init's, on a console: systemd's, sysvinit's, busybox's
+    r"|Reached target .*(?:Reboot|Shutdown|Power[ -]?Off|Halt)|[Ss]ystem is going down"
+    r"|Requesting system (?:reboot|poweroff|halt)"
+    # firmware speaks when it wakes up, too
+    r"|PM: suspend entry|PM: Preparing system for|PM: hibernation"
 )
 """Said on the way down: what comes then is a new boot, and nothing unexpected."""

@@ -16,8 +16,7 @@ from kautopsy.oops.families.base import Name, report
     r"|CPU \d+: Machine Check Exception: "
     r"|Oops: Machine check, sig|\bMachine check in kernel mode"
     r"|HARDWARE ERROR\. This is \*NOT\* a software problem|^HARDWARE ERROR$"
-    r"|Caught Machine Check exception"  # mips
-    r"|Disabling lock debugging due to machine check",
+    r"|Caught Machine Check exception",  # mips
     detail_of=("machine-check",),
     takes_over=("mce-logged",),
     words=("HARDWARE ERROR", "achine Check", "achine check"),

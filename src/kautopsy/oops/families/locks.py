@@ -132,8 +132,8 @@ def _irq_order(match: re.Match[str], body: Body) -> Name:
 
 @report(
     "lockdep-state",
-    rf"{_HEAD}inconsistent (?:\{{.*\}} )?(?:lock state|-> \{{)|inconsistent \{{[\w-]+\}} -> ",
-    words=("inconsistent ",),
+    rf"{_HEAD}inconsistent lock state",
+    words=("inconsistent lock state",),
 )
 def _state(match: re.Match[str], body: Body) -> Name:
     return _lock_report(body, "inconsistent lock state", " takes")

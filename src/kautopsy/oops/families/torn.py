@@ -19,15 +19,34 @@ from kautopsy.oops.families.faults import BEFORE_DIE
 from kautopsy.oops.titles import stable
 
 
-@report("reboot", r"^(?:.*\bdone, )?[Bb]ooting the kernel\.", words=("ooting the kernel.",))
+@report(
+    "reboot",
+    # A reset in the middle of a line glues the first to what the kernel was printing.
+    r"SeaBIOS \(version |U-Boot (?:SPL )?2\d{3}\.\d\d\S* \(\w{3} \d|NOTICE:  BL[12]: "
+    r"|^\s*(?:OpenSBI v\d|BdsDxe: (?:loading|starting) |UEFI firmware \(version "
+    r"|.{0,60}American Megatrends|GNU GRUB +version |Welcome to GRUB!|EFI stub: )"
+    r"|^(?:.*\bdone, )?[Bb]ooting the kernel\.",
+    words=(
+        "American Megatrends",
+        "BdsDxe: ",
+        "EFI stub: ",
+        "GNU GRUB ",
+        "NOTICE:  BL",
+        "OpenSBI v",
+        "SeaBIOS (version ",
+        "U-Boot 2",
+        "U-Boot SPL 2",
+        "UEFI firmware (version ",
+        "Welcome to GRUB!",
+        "ooting the kernel.",
+    ),
+)
 def _reboot(match: re.Match[str], body: Body) -> Name:
-    """The decompressor speaks, though the kernel before said nothing of going down."""
+    """Firmware, boot loader or decompressor: the kernel before said nothing of going down."""
     return Name(kind=Kind.UNKNOWN, title="unexpected kernel reboot", needs_trace=False)
 
 
-@report(
-    "torn", r"(?<![\w.])(?P<word>BUG|WARNING|INFO):[ \t]*$", words=("BUG:", "INFO:", "WARNING:")
-)
+@report("torn", r"(?<![\w.])(?P<word>BUG|WARNING|INFO): ?$", words=("BUG:", "INFO:", "WARNING:"))
 def _torn(match: re.Match[str], body: Body) -> Name:
     kind = Kind.WARNING if match["word"] == "WARNING" else Kind.UNKNOWN
     function = on_stack(body)
@@ -43,10 +62,11 @@ def _torn(match: re.Match[str], body: Body) -> Name:
     "other-die",
     # die() of every architecture names the trap and counts: `Bad pagetable: 000d [#1] SMP` (x86,
     # s390, sh), `Kernel ade access[#1]:` (mips, loongarch), `Kernel BUG [#1]` (riscv)
-    r"^(?P<what>[A-Za-z][\w ,#()/.'-]{2,80}?)(?:: (?:0x)?[0-9a-f]{1,16})?(?: ilc:\d)?"
-    r" ?\[#?\d+\]:?(?: [A-Z][A-Z0-9_()]+)*\s*$",
+    # until 2.6.19 x86_64 counted without `#`
+    r"^(?P<what>[A-Za-z][\w ,#()/.'-]{2,80}?)(?:(?:: (?:0x)?[0-9a-f]{1,16})?(?: ilc:\d)? ?\[#\d+\]"
+    r"|: 0000 \[\d+\]):?(?: [A-Z][A-Z0-9_()]+)*\s*$",
     detail_of=BEFORE_DIE,
-    words=("[#", "[0", "[1", "[2", "[3", "[4", "[5", "[6", "[7", "[8", "[9"),
+    words=("[#", ": 0000 ["),
 )
 def _other_die(match: re.Match[str], body: Body) -> Name:
     what = match["what"]
