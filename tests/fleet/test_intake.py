@@ -205,6 +205,7 @@ def test_shapes_by_content(tmp_path: Path) -> None:
         assert sniff(path) is shape
 
 
+@pytest.mark.slow
 def test_half_written_files_are_waited_for(tmp_path: Path) -> None:
     stop = threading.Event()
     (tmp_path / "there.log").write_text("there before")

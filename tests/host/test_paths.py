@@ -32,7 +32,9 @@ class _Busybox(ShellPaths):
         return RunResult(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture(params=["tree", "local", "shell", "busybox", "ssh"])
+@pytest.fixture(
+    params=["tree", "local", "shell", "busybox", pytest.param("ssh", marks=pytest.mark.slow)]
+)
 def place(
     request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ShellPaths | Host, str, Path]]:

@@ -177,6 +177,7 @@ def test_over_a_jump_host(server: Server, tmp_path: Path) -> None:
         assert host.run(["echo", "there"]).text == "there\n"
 
 
+@pytest.mark.slow
 def test_the_doctor_over_ssh(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.know()
     options = [word for option in server.options for word in ("-o", option)]

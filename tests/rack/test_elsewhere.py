@@ -29,6 +29,7 @@ def _tree(root: Path, name: str, text: str) -> str:
     return f"tree:{root}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SSHD is None, reason="no sshd here (Debian: openssh-server)")
 def test_from_the_ssh_server_that_it_saves_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

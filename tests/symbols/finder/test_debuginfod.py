@@ -60,6 +60,7 @@ def serving(folder: Path, build_id: str, state: Path) -> Iterator[str]:
             process.wait(10)
 
 
+@pytest.mark.slow
 @needs_debuginfod
 def test_a_real_debuginfod_gives_the_vmlinux(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
