@@ -12,6 +12,7 @@ import msgspec
 from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.lines import Line
 from kautopsy.oops.prefixes import clean
+from kautopsy.oops.wrapped import unwrapped
 
 LONGEST_LINE = 16 << 10
 """Characters of a line that are looked at; printk's own limit is 2,048 (PRINTK_MESSAGE_MAX)."""
@@ -36,6 +37,7 @@ def lines_of(data: bytes, first_line: int) -> Iterator[Line]:
     numbered = [(first_line + i, line[:LONGEST_LINE]) for i, line in enumerate(raw)]
     if "=3D" in text or ("=20\n" in text and not _BARE_EQUALS.search(text)):
         numbered = _unquoted(numbered)
+    numbered = unwrapped(numbered)
     if " Part" in text:
         numbered = _in_pstore_order(numbered)
     if ("MESSAGE" in text or '{"' in text) and _JOURNAL.search(text):
