@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from drgn import Program, RelocatableModule
+from drgn import Architecture, Program, RelocatableModule
 
 from kautopsy.dump.contents import Contents
 from kautopsy.dump.pages import held_ranges
@@ -15,7 +15,7 @@ from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.model.dump import DumpFormat
 from kautopsy.model.errors import KautopsyError
 from kautopsy.shell.errors import CommandError
-from kautopsy.shell.paging import START_KERNEL_MAP
+from kautopsy.shell.paging import START_KERNEL_MAP, Tables
 from kautopsy.shell.session import Session
 
 CHUNK = 1 << 20
@@ -101,22 +101,41 @@ def mapped(session: Session) -> list[Stretch]:
     return sorted(found, key=lambda one: one.start)
 
 
+def backed(session: Session, stretches: list[Stretch], pages: set[int]) -> Iterator[Stretch]:
+    """The pages of ``stretches`` (virtual) behind which is one of ``pages``, physical addresses."""
+    tables = Tables(session.program)
+    for one in stretches:
+        for address, physical in tables.pages(one.start, one.end):
+            if physical in pages:
+                yield Stretch(address, address + _PAGE)
+
+
 def pieces(
-    session: Session, stretches: list[Stretch], low: int, high: int
+    session: Session, stretches: Iterable[Stretch], low: int, high: int, *, by_page: bool = False
 ) -> Iterator[tuple[int, bytes]]:
     """The memory of ``stretches`` between two addresses (as shown), a megabyte or less at a time.
 
+    :param by_page: rather a page at a time, where that is quicker; those that are the same page of
+        the file are one object
     :returns: address as shown, and what is there; pages that are missing are left out
     """
     with contextlib.ExitStack() as stack:
-        contents = _contents(session) if any(one.physical for one in stretches) else None
+        contents = _contents(session)
         if contents is not None:
             stack.enter_context(contents)
-        yield from _pieces(session.program, contents, stretches, low, high)
+        for one in stretches:
+            start = max(one.start, low - one.shift)
+            end = min(one.end, high - one.shift)
+            yield from _pieces(session.program, contents, one, start, end, by_page)
 
 
-def sound(session: Session) -> bool:
-    """Whether the dump is a kdump-compressed file with nothing wrong, and ``wr`` wrote nothing."""
+def quick(session: Session) -> bool:
+    """Whether :func:`backed` may be asked: a sound dump of x86-64 that ``wr`` did not change."""
+    platform = session.program.platform
+    return _sound(session) and platform is not None and platform.arch is Architecture.X86_64
+
+
+def _sound(session: Session) -> bool:
     dump = session.dump
     return session.overlay is None and (
         dump is not None and dump.format is DumpFormat.KDUMP and dump.complete and not dump.problems
@@ -125,7 +144,7 @@ def sound(session: Session) -> bool:
 
 def _contents(session: Session) -> Contents | None:
     """The dump's pages without libkdumpfile; a file with any problem is left to that."""
-    if session.dump is None or not sound(session):
+    if session.dump is None or not _sound(session):
         return None
     try:
         return Contents(Path(session.dump.path))
@@ -134,19 +153,29 @@ def _contents(session: Session) -> Contents | None:
 
 
 def _pieces(
-    program: Program, contents: Contents | None, stretches: list[Stretch], low: int, high: int
+    program: Program,
+    contents: Contents | None,
+    stretch: Stretch,
+    start: int,
+    end: int,
+    by_page: bool,
 ) -> Iterator[tuple[int, bytes]]:
-    for one in stretches:
-        start = max(one.start, low - one.shift)
-        end = min(one.end, high - one.shift)
-        while start < end:
-            size = min(CHUNK, end - start)
-            raw = contents.read(start, size) if contents is not None and one.physical else None
-            try:
-                yield start + one.shift, raw or program.read(start, size, one.physical)
-            except READ_ERRORS:
-                yield from _by_page(program, one, start, start + size)
-            start += size
+    shift = stretch.shift
+    while start < end:
+        size = min(CHUNK, end - start)
+        pages = contents.pages(start, size) if contents is not None and stretch.physical else None
+        if pages is not None and by_page:
+            block = size // len(pages)
+            for page in pages:
+                yield start + shift, page
+                start += block
+            continue
+        try:
+            raw = b"".join(pages) if pages is not None else None
+            yield start + shift, raw or program.read(start, size, stretch.physical)
+        except READ_ERRORS:
+            yield from _by_page(program, stretch, start, start + size)
+        start += size
 
 
 def _by_page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,6 +98,54 @@ def walk(program: Program, pgd: int, address: int) -> Walk:
             return Walk(tuple(levels), base + (address & (size - 1)), size)
         table = entry & PHYSICAL_MASK
     raise AssertionError("the last level always returns")
+
+
+class Tables:
+    """The kernel's page tables, each read once: for whoever asks for very many addresses.
+
+    :raises CommandError: the dump is none of x86-64
+    """
+
+    def __init__(self, program: Program) -> None:
+        need_x86(program)
+        self._program = program
+        self._top = kernel_pgd(program)
+        self._shifts = (48, 39, 30, 21, 12) if five_levels(program) else (39, 30, 21, 12)
+        self._read: dict[int, tuple[int, ...]] = {}
+
+    def pages(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Virtual and physical address of every page of 4 KiB from ``start`` on that is mapped."""
+        while start < end:
+            shift, entry = self._entry(start)
+            stop = min(end, (start >> shift) + 1 << shift)
+            if entry:
+                # Bit 12 of a large entry is its PAT bit.
+                base = (entry & PHYSICAL_MASK) >> shift << shift
+                for address in range(start, stop, 4096):
+                    yield address, base + (address & (1 << shift) - 1)
+            start = stop
+
+    def _entry(self, address: int) -> tuple[int, int]:
+        """How many bits what maps ``address`` covers, and its entry; 0 where nothing does."""
+        table = self._top
+        for shift in self._shifts:
+            entry = self._table(table)[address >> shift & 0x1FF]
+            if not entry & _PRESENT:
+                return shift, 0
+            if shift == 12 or (shift <= 30 and entry & _PSE):
+                return shift, entry
+            table = entry & PHYSICAL_MASK
+        raise AssertionError("the last level always returns")
+
+    def _table(self, at: int) -> tuple[int, ...]:
+        found = self._read.get(at)
+        if found is None:
+            try:
+                found = struct.unpack("<512Q", self._program.read(at, 4096, True))
+            except READ_ERRORS:  # not in the dump: what it maps cannot be read
+                found = (0,) * 512
+            self._read[at] = found
+        return found
 
 
 def kernel_pgd(program: Program) -> int:

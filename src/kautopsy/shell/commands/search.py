@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 from drgn import Object
 
@@ -14,15 +14,25 @@ from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.context import all_tasks, header, on_cpu
 from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.expression import address_of
-from kautopsy.shell.memoryranges import Stretch, direct_map, held, image, mapped, pieces, sound
+from kautopsy.shell.memoryranges import (
+    Stretch,
+    backed,
+    direct_map,
+    held,
+    image,
+    mapped,
+    pieces,
+    quick,
+)
+from kautopsy.shell.needles import Finder, Needle
 from kautopsy.shell.registry import Lines, argument, command, flag
 from kautopsy.shell.session import Session
 
 _TOP = 1 << 64
+_PAGE = 4096
+_NUMBER = re.compile(r"(0x)?[0-9a-fA-F]+")
 _TEXT = 56
 """Characters of context that crash shows of a string that was found."""
-
-Finder = Callable[[bytes], Iterator[int]]
 
 
 @command(
@@ -67,30 +77,34 @@ def search(session: Session, arguments: argparse.Namespace) -> Lines:
         raise BadArgumentsError("-w and -h are mutually exclusive")
     size = 1 if arguments.strings else 4 if arguments.words else 2 if arguments.halves else 8
     needles = [_needle(session, word, size, arguments) for word in arguments.values]
-    mask = _mask(arguments.mask, size)
-    find = _finder(needles, mask, size)
+    find = Finder(needles, _mask(arguments.mask, size), size)
     if arguments.stacks or arguments.active:
         yield from _stacks(session, arguments, find, size)
         return
     stretches, low, high = _where(session, arguments)
     physical = [one for one in stretches if one.physical]
-    nothing = True
-    for line in _hits(session, physical, low, high, find, size, arguments):
-        nothing = False
+    virtual = [one for one in stretches if not one.physical]
+    others: Iterable[Stretch] = virtual
+    pages: set[int] = set()
+    for address, line in _hits(session, physical, low, high, find, size, arguments):
+        pages.add(address & -_PAGE)
         yield line
-    if nothing and physical and (low, high) == (0, _TOP) and size > 1 and sound(session):
-        return  # other addresses lead to the same pages, and a value lies within one
-    others = [one for one in stretches if not one.physical]
-    yield from _hits(session, others, low, high, find, size, arguments)
+    if physical and virtual and (low, high) == (0, _TOP) and size > 1 and quick(session):
+        # Other addresses lead to the same pages, and a value lies within one.
+        found = {page - physical[0].shift for page in pages}
+        others = backed(session, virtual, found) if found else ()
+    for _, line in _hits(session, others, low, high, find, size, arguments):
+        yield line
 
 
-def _needle(session: Session, word: str, size: int, arguments: argparse.Namespace) -> bytes:
+def _needle(session: Session, word: str, size: int, arguments: argparse.Namespace) -> Needle:
     if arguments.strings:
-        return word.encode()
+        return Needle(word.encode())
     value = address_of(session.program, word)
     if value >> (8 * size):
         raise BadArgumentsError(f"does not fit in {8 * size} bits", thing=word)
-    return value.to_bytes(size, "little")
+    label = "" if _NUMBER.fullmatch(word) else word if word.startswith("(") else f"({word})"
+    return Needle(value.to_bytes(size, "little"), label)
 
 
 def _mask(text: str | None, size: int) -> int:
@@ -103,53 +117,6 @@ def _mask(text: str | None, size: int) -> int:
     if value >> (8 * size):
         raise BadArgumentsError(f"does not fit in {8 * size} bits", thing=text)
     return value
-
-
-def _finder(needles: list[bytes], mask: int, size: int) -> Finder:
-    """Offsets at which a needle begins, aligned to its size."""
-    if not mask and len(needles) == 1:
-        needle = needles[0]
-
-        def plain(raw: bytes) -> Iterator[int]:
-            at = raw.find(needle)
-            while at >= 0:
-                if at % size == 0:
-                    yield at
-                    at += 1
-                # Nothing can begin, aligned, before the next multiple.
-                at = raw.find(needle, at + (-at % size))
-
-        return plain
-    pattern = re.compile(
-        b"|".join(_pattern(needle, mask.to_bytes(max(size, 1), "little")) for needle in needles),
-        re.DOTALL,
-    )
-
-    def masked(raw: bytes) -> Iterator[int]:
-        found = pattern.search(raw)
-        while found is not None:
-            at = found.start()
-            if at % size == 0:
-                yield at
-                at += 1
-            found = pattern.search(raw, at + (-at % size))
-
-    return masked
-
-
-def _pattern(needle: bytes, mask: bytes) -> bytes:
-    """A pattern of bytes that ignores the bits of ``mask``."""
-    if not any(mask):
-        return re.escape(needle)
-    parts: list[bytes] = []
-    for wanted, ignored in zip(needle, mask, strict=True):
-        allowed = bytes(value for value in range(256) if not (value ^ wanted) & ~ignored & 0xFF)
-        parts.append(b"." if len(allowed) == 256 else b"[" + _escaped(allowed) + b"]")
-    return b"".join(parts)
-
-
-def _escaped(values: bytes) -> bytes:
-    return b"".join(b"\\x%02x" % value for value in values)
 
 
 def _where(session: Session, arguments: argparse.Namespace) -> tuple[list[Stretch], int, int]:
@@ -217,20 +184,29 @@ def _user(session: Session) -> list[Stretch]:
 
 def _hits(
     session: Session,
-    stretches: list[Stretch],
+    stretches: Iterable[Stretch],
     low: int,
     high: int,
     find: Finder,
     size: int,
     arguments: argparse.Namespace,
-) -> Iterator[str]:
-    for address, raw in pieces(session, stretches, low, high):
-        for at in find(raw):
-            yield from _shown(address, raw, at, size, arguments)
+) -> Iterator[tuple[int, str]]:
+    """Address and lines of every hit."""
+    by_page = size > 1 and not arguments.context
+    barren: bytes | None = None
+    for address, raw in pieces(session, stretches, low, high, by_page=by_page):
+        if raw is barren:  # one page of the file for many: zeros
+            continue
+        hits = find(raw)
+        if not hits:
+            barren = raw
+        for at, label in hits:
+            for line in _shown(address, raw, at, size, label, arguments):
+                yield address + at, line
 
 
 def _shown(
-    address: int, raw: bytes, at: int, size: int, arguments: argparse.Namespace
+    address: int, raw: bytes, at: int, size: int, label: str, arguments: argparse.Namespace
 ) -> Iterator[str]:
     if arguments.strings:
         text = re.sub(r"[^ -~]", ".", raw[at : at + _TEXT].decode("latin-1"))
@@ -238,7 +214,7 @@ def _shown(
         return
     value = int.from_bytes(raw[at : at + size], "little")
     if not arguments.context:
-        yield f"{address + at:x}: {value:x}"
+        yield f"{address + at:x}: {value:x}{label and ' ' + label}"
         return
     count = arguments.context
     begin, stop = max(0, at - count * size), min(len(raw), at + (count + 1) * size)
@@ -281,4 +257,6 @@ def _stack(
         base = int(task.stack)
     except READ_ERRORS:
         return
-    yield from _hits(session, [Stretch(base, base + length)], 0, _TOP, find, size, arguments)
+    stack = [Stretch(base, base + length)]
+    for _, line in _hits(session, stack, 0, _TOP, find, size, arguments):
+        yield line
