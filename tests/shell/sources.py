@@ -41,7 +41,11 @@ class Canned(DumpSource):
         """There is no child."""
 
     def answers(
-        self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+        self,
+        tables: tuple[str, ...],
+        columns: frozenset[str] | None = None,
+        *,
+        header: bool = True,
     ) -> Iterator[Answer]:
         self.columns.append(columns)
         self.asked.extend(tables)

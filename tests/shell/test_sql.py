@@ -88,7 +88,11 @@ def test_only_columns_that_are_named_are_wanted(query: str, needs: set[str] | No
 def test_rows_without_columns_are_counted() -> None:
     class Counted(Canned):
         def answers(
-            self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+            self,
+            tables: tuple[str, ...],
+            columns: frozenset[str] | None = None,
+            *,
+            header: bool = True,
         ) -> Iterator[Answer]:
             yield Answer(opened=opened("a"))
             yield Answer(table="tasks", columns=(), count=5000)
@@ -102,7 +106,11 @@ def test_rows_without_columns_are_counted() -> None:
 def test_columns_that_were_not_read_are_null() -> None:
     class Few(Canned):
         def answers(
-            self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+            self,
+            tables: tuple[str, ...],
+            columns: frozenset[str] | None = None,
+            *,
+            header: bool = True,
         ) -> Iterator[Answer]:
             yield Answer(opened=opened("a"))
             rows = msgspec.Raw(b'[{"state": "S"}, {"state": "D"}]')

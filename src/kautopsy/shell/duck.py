@@ -108,6 +108,7 @@ def insert_bare(cursor: duckdb.DuckDBPyConnection, table: str, count: int, dump:
 def dumps_row(opened: Opened) -> bytes:
     """The row of the table :data:`DUMPS` for one dump, as a JSON array."""
     dump, system = opened.dump, opened.system
+    assert system is not None  # it was asked for
     values: dict[str, object] = {
         "path": dump.path,
         "release": system.release,

@@ -15,7 +15,7 @@ from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.model.dump import DumpFormat
 from kautopsy.model.errors import KautopsyError
 from kautopsy.shell.errors import CommandError
-from kautopsy.shell.paging import START_KERNEL_MAP, Tables
+from kautopsy.shell.paging import START_KERNEL_MAP, Tables, kernel_pgd
 from kautopsy.shell.session import Session
 
 CHUNK = 1 << 20
@@ -98,16 +98,41 @@ def mapped(session: Session) -> list[Stretch]:
             for low, high in module.address_ranges or ():
                 if not any(one.start <= low < one.end for one in found) and low not in known:
                     found.append(Stretch(low, high))
-    return sorted(found, key=lambda one: one.start)
+    return sorted([*found, *_page_structures(session)], key=lambda one: one.start)
+
+
+def _page_structures(session: Session) -> list[Stretch]:
+    """The virtually mapped array of ``struct page``, as far as the dump's memory reaches."""
+    from drgn.helpers.linux.mm import pfn_to_page
+
+    try:
+        first, last = (
+            pfn_to_page(session.program, at // _PAGE).value_() for at in (0, held(session)[-1][1])
+        )
+    except (CommandError, IndexError, *READ_ERRORS):
+        return []
+    return [Stretch(first, last)]
 
 
 def backed(session: Session, stretches: list[Stretch], pages: set[int]) -> Iterator[Stretch]:
     """The pages of ``stretches`` (virtual) behind which is one of ``pages``, physical addresses."""
-    tables = Tables(session.program)
+    tables = Tables(session.program, kernel_pgd(session.program))
     for one in stretches:
-        for address, physical in tables.pages(one.start, one.end):
-            if physical in pages:
-                yield Stretch(address, address + _PAGE)
+        for start, stop, physical in tables.spans(one.start, one.end):
+            for offset in range(0, stop - start, _PAGE):
+                if physical + offset in pages:
+                    yield Stretch(start + offset, start + offset + _PAGE)
+
+
+def between(session: Session, start: int, end: int) -> Iterator[Stretch]:
+    """Kernel memory at the addresses from ``start`` to ``end``, whatever maps it."""
+    if end - start <= CHUNK or not quick(session):
+        yield Stretch(start, end)
+        return
+    # Most of what lies between two addresses may be mapped nowhere.
+    tables = Tables(session.program, kernel_pgd(session.program))
+    for first, stop, _ in tables.spans(start, end):
+        yield Stretch(first, stop)
 
 
 def pieces(

@@ -101,28 +101,31 @@ def walk(program: Program, pgd: int, address: int) -> Walk:
 
 
 class Tables:
-    """The kernel's page tables, each read once: for whoever asks for very many addresses.
+    """Page tables, each read once: for whoever asks for very many addresses.
 
+    :param pgd: physical address of the top table
     :raises CommandError: the dump is none of x86-64
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, pgd: int) -> None:
         need_x86(program)
         self._program = program
-        self._top = kernel_pgd(program)
+        self._top = pgd
         self._shifts = (48, 39, 30, 21, 12) if five_levels(program) else (39, 30, 21, 12)
         self._read: dict[int, tuple[int, ...]] = {}
 
-    def pages(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Virtual and physical address of every page of 4 KiB from ``start`` on that is mapped."""
+    def spans(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """What is mapped between two addresses, entry by entry.
+
+        :returns: virtual addresses from where to where, and the physical one of its beginning
+        """
         while start < end:
             shift, entry = self._entry(start)
             stop = min(end, (start >> shift) + 1 << shift)
             if entry:
                 # Bit 12 of a large entry is its PAT bit.
                 base = (entry & PHYSICAL_MASK) >> shift << shift
-                for address in range(start, stop, 4096):
-                    yield address, base + (address & (1 << shift) - 1)
+                yield start, stop, base + (start & (1 << shift) - 1)
             start = stop
 
     def _entry(self, address: int) -> tuple[int, int]:
@@ -130,7 +133,7 @@ class Tables:
         table = self._top
         for shift in self._shifts:
             entry = self._table(table)[address >> shift & 0x1FF]
-            if not entry & _PRESENT:
+            if not entry & _PRESENT and not (shift == 12 and entry & _PROTNONE):
                 return shift, 0
             if shift == 12 or (shift <= 30 and entry & _PSE):
                 return shift, entry

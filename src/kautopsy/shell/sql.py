@@ -181,7 +181,7 @@ class Database:
                 opened: Opened | None = source.opened
             else:
                 opened = None
-                for answer in source.answers(ask, columns):
+                for answer in source.answers(ask, columns, header=DUMPS in names):
                     opened = answer.opened or opened
                     if answer.table and answer.columns == ():
                         insert_bare(cursor, answer.table, answer.count, source.name)

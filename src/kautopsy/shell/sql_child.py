@@ -24,8 +24,7 @@ from kautopsy.kernel.system import system
 from kautopsy.kernel.table import EVERYTHING, Table, named
 from kautopsy.model.dump import DumpFile, DumpFormat
 from kautopsy.model.errors import KautopsyError
-from kautopsy.model.report import Symbols
-from kautopsy.shell.opening import open_live
+from kautopsy.model.report import Symbols, System
 from kautopsy.shell.sql_columns import json_rows, sql_columns
 from kautopsy.shell.sql_messages import NO_ROWS, Answer, Opened, Question, Subject
 from kautopsy.shell.sql_schema import kept
@@ -44,15 +43,20 @@ def answers(subject: Subject, ask: Callable[[], Question]) -> Iterator[Answer]:
     """
     program, dump, symbols = _open(subject)
     see_modules(program)
-    lines = readable(lambda: tuple(line.text for line in log(program)))
-    yield Answer(opened=Opened(dump, symbols, system(program, lines)))
     question = ask()
+    yield Answer(opened=Opened(dump, symbols, _header(program) if question.header else None))
     for name in question.tables:
         yield from _rows(named(name, kept()[name].module), program, question.columns)
 
 
+def _header(program: Program) -> System:
+    return system(program, readable(lambda: tuple(line.text for line in log(program))))
+
+
 def _open(subject: Subject) -> tuple[Program, DumpFile, Symbols]:
     if subject.live:
+        from kautopsy.shell.opening import open_live
+
         live = open_live()
         # What the kernel offers as its memory is an ELF core.
         dump = DumpFile(path=subject.dump, format=DumpFormat.ELF, complete=True)

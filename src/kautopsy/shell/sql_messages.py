@@ -31,10 +31,12 @@ class Question(msgspec.Struct, frozen=True):
     """Which tables of it: the second line.
 
     :param columns: that are wanted, of whatever table; None: all
+    :param header: whether :attr:`Opened.system` is wanted: it counts tasks and reads the log
     """
 
     tables: tuple[str, ...]
     columns: frozenset[str] | None
+    header: bool = True
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class Opened(msgspec.Struct, frozen=True):
 
     dump: DumpFile
     symbols: Symbols
-    system: System
+    system: System | None
 
 
 class Answer(msgspec.Struct, frozen=True):

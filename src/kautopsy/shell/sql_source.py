@@ -74,11 +74,16 @@ class DumpSource:
         return child
 
     def answers(
-        self, tables: tuple[str, ...], columns: frozenset[str] | None = None
+        self,
+        tables: tuple[str, ...],
+        columns: frozenset[str] | None = None,
+        *,
+        header: bool = True,
     ) -> Iterator[Answer]:
         """What the child says of ``tables``, in order; the last answer is final.
 
         :param columns: that are wanted; None: all. Others may be missing where they cost much.
+        :param header: whether ``opened.system`` is wanted
 
         A child that dies on the way ends the rows with a note.
 
@@ -90,7 +95,7 @@ class DumpSource:
         timer.start()
         opened = finished = False
         try:
-            _tell(child, Question(tables, columns))
+            _tell(child, Question(tables, columns, header))
             assert child.stdout is not None
             for line in child.stdout:
                 answer = msgspec.json.decode(line, type=Answer)

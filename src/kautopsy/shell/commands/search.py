@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -12,11 +13,12 @@ from drgn import Object
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.context import all_tasks, header, on_cpu
-from kautopsy.shell.errors import BadArgumentsError, CommandError
+from kautopsy.shell.errors import BadArgumentsError
 from kautopsy.shell.expression import address_of
 from kautopsy.shell.memoryranges import (
     Stretch,
     backed,
+    between,
     direct_map,
     held,
     image,
@@ -30,6 +32,9 @@ from kautopsy.shell.session import Session
 
 _TOP = 1 << 64
 _PAGE = 4096
+_LETTERS = {8: "Q", 4: "I", 2: "H"}
+_ROW = 16
+"""Bytes of memory on a line of context."""
 _NUMBER = re.compile(r"(0x)?[0-9a-fA-F]+")
 _TEXT = 56
 """Characters of context that crash shows of a string that was found."""
@@ -138,12 +143,12 @@ def _where(session: Session, arguments: argparse.Namespace) -> tuple[list[Stretc
     if arguments.physical:
         return [Stretch(a, b, physical=True) for a, b in held(session)], low, high
     if arguments.user:
-        return _user(session), low, high
+        return _user(session, low, high), low, high
     if start is not None and not start >> 63:
         raise BadArgumentsError("is no kernel address", thing=arguments.start, hint="-u or -p")
     if start is not None and end is not None:
         # A range that was given in full is read as it is: any mapping will do.
-        return [Stretch(start, end)], low, high
+        return list(between(session, start, end)), low, high
     kinds: list[Stretch] = []
     if not arguments.mapped:
         kinds += direct_map(session)
@@ -154,31 +159,21 @@ def _where(session: Session, arguments: argparse.Namespace) -> tuple[list[Stretc
     return kinds, low, high
 
 
-def _user(session: Session) -> list[Stretch]:
+def _user(session: Session, low: int, high: int) -> list[Stretch]:
     """The current task's pages, by physical address, shown by their virtual one."""
     from drgn.helpers.linux.mm import for_each_vma
 
-    from kautopsy.shell.paging import need_x86, user_pgd, walk
+    from kautopsy.shell.paging import Tables, user_pgd
 
-    program = session.program
-    need_x86(program)
     task = session.context
-    pgd = user_pgd(task)
+    tables = Tables(session.program, user_pgd(task))
     found: list[Stretch] = []
     for vma in for_each_vma(task.mm):
-        address, end = int(vma.vm_start), int(vma.vm_end)
-        while address < end:
-            try:
-                entry = walk(program, pgd, address)
-            except CommandError:
-                address += 4096
-                continue
-            step = entry.size - address % entry.size
-            if entry.physical is not None:
-                size = min(step, end - address)
-                found.append(Stretch(entry.physical, entry.physical + size, physical=True,
-                                     shift=address - entry.physical))  # fmt: skip
-            address += step
+        start, end = max(low, int(vma.vm_start)), min(high, int(vma.vm_end))
+        for first, stop, physical in tables.spans(start, end):
+            found.append(
+                Stretch(physical, physical + stop - first, physical=True, shift=first - physical)
+            )
     return found
 
 
@@ -201,29 +196,55 @@ def _hits(
         if not hits:
             barren = raw
         for at, label in hits:
-            for line in _shown(address, raw, at, size, label, arguments):
+            if arguments.strings:
+                text = re.sub(r"[^ -~]", ".", raw[at : at + _TEXT].decode("latin-1"))
+                yield address + at, f"{address + at:x}: {text}"
+                continue
+            value = int.from_bytes(raw[at : at + size], "little")
+            shown = f"{value:x}{label and ' ' + label}"
+            if not arguments.context:
+                yield address + at, f"{address + at:x}: {shown}"
+                continue
+            for line in _between(session, address, raw, at, size, shown, arguments):
                 yield address + at, line
 
 
-def _shown(
-    address: int, raw: bytes, at: int, size: int, label: str, arguments: argparse.Namespace
+def _between(
+    session: Session,
+    address: int,
+    raw: bytes,
+    at: int,
+    size: int,
+    shown: str,
+    arguments: argparse.Namespace,
 ) -> Iterator[str]:
-    if arguments.strings:
-        text = re.sub(r"[^ -~]", ".", raw[at : at + _TEXT].decode("latin-1"))
-        yield f"{address + at:x}: {text}"
-        return
-    value = int.from_bytes(raw[at : at + size], "little")
-    if not arguments.context:
-        yield f"{address + at:x}: {value:x}{label and ' ' + label}"
-        return
-    count = arguments.context
-    begin, stop = max(0, at - count * size), min(len(raw), at + (count + 1) * size)
-    letter = {8: "Q", 4: "I", 2: "H"}[size]
-    for offset in range(begin, stop - size + 1, size):
-        (word,) = struct.unpack_from(f"<{letter}", raw, offset)
-        mark = " <" if offset == at else ""
-        yield f"{address + offset:x}: {word:0{2 * size}x}{mark}"
+    """A hit between what lies before and behind it, as ``rd`` shows memory."""
+    length = arguments.context * size
+
+    def around(start: int, end: int) -> bytes:
+        if start < 0 or end > len(raw):  # before or behind what was read for the search
+            with contextlib.suppress(*READ_ERRORS):
+                found: bytes = session.program.read(
+                    address + start, end - start, arguments.physical
+                )
+                return found
+        return raw[max(0, start) : end]
+
+    before, behind = around(at - length, at), around(at + size, at + size + length)
+    yield from _memory(address + at - len(before), before, size)
+    yield f"{address + at:016x}:  {shown}"
+    yield from _memory(address + at + size, behind, size)
     yield ""
+
+
+def _memory(address: int, raw: bytes, size: int) -> Iterator[str]:
+    width = _ROW // size * (2 * size + 1) + 2
+    for start in range(0, len(raw) - size + 1, _ROW):
+        row = raw[start : start + _ROW]
+        words = struct.unpack(f"<{len(row) // size}{_LETTERS[size]}", row)
+        values = " ".join(f"{word:0{2 * size}x}" for word in words)
+        text = re.sub(r"[^ -~]", ".", row.decode("latin-1"))
+        yield f"{address + start:016x}:  {values:<{width}}{text}"
 
 
 def _stacks(
