@@ -122,6 +122,8 @@ class Body:
         self.last_line = head.number
         self.highest_line = head.number
         self.ended = False
+        self.asked_for = False
+        """SysRq said before that somebody asked for a crash."""
         self._current: Trace | None = None
         self._section: tuple[str, int] | None = None
         self._waiting: Instruction | None = None

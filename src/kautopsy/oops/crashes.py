@@ -10,6 +10,7 @@ import msgspec
 
 from kautopsy.fingerprint import fingerprint
 from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
+from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.corrupted import why_corrupted
 from kautopsy.oops.families import Name
 from kautopsy.oops.families.base import HEADLESS, in_function, innermost, printed_as
@@ -62,14 +63,37 @@ def _idle_talk(report: Report) -> bool:
     body = report.body
     if report.family.name == HEADLESS:
         return not is_crash(body)
+    if report.family.name in ("ghes", "mce-logged"):
+        return body.panic is None and any(_CORRECTED.search(text) for text in body.texts()[:12])
     return (
-        report.family.name in ("other-bug", "torn")
+        (report.family.name in ("other-bug", "torn", "assertion") or _in_prose(report))
         and not body.head.by_kernel
         and not body.has_trace
         and body.instruction is None
         and body.facts.task is None
         and body.facts.tainted is None
     )
+
+
+# drivers/firmware/efi/cper.c, drivers/edac/mce_amd.c: the hardware mended it
+_CORRECTED = lazy_pattern(
+    r"event severity: (?:corrected|info)|It has been corrected by h/w|Corrected error, no action"
+)
+_WORDS_BEFORE = 3
+
+
+def _in_prose(report: Report) -> bool:
+    """Whether the words that name a crash stand in the middle of somebody's sentence."""
+    text = report.body.head.text
+    before, after = text[: report.match.start()], text[report.match.end() :]
+    if len(_WORD.findall(before)) >= _WORDS_BEFORE:
+        return True
+    quote = before[-1:]
+    closing = after.find(quote) if quote in ('"', "'", "`") and quote else -1
+    return closing >= 0 and len(_WORD.findall(after[closing + 1 :])) >= _WORDS_BEFORE
+
+
+_WORD = lazy_pattern(r"(?<!\S)[A-Za-z']{2,}[,.;?]?(?!\S)")
 
 
 def read_text(text: str) -> list[Crash]:

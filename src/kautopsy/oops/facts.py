@@ -19,6 +19,7 @@ _CPU_PID_COMM = lazy_pattern(
 _PID_COMM = lazy_pattern(rf"Pid:[ \t]*(?P<pid>{_NUMBER}),[ \t]*comm:[ \t](?P<rest>.*)")
 _COMM_END = lazy_pattern(
     r"[ \t]*(?:Kdump: loaded[ \t]*)?(?:Tainted:|Not tainted)[ \t]*(?P<rest>.*)$|[ \t]+Kdump: loaded"
+    r"|[ \t]+(?P<uname>\d\.\d+\.\d+\S* #\d+ .*)$"  # Lustre's libcfs
 )
 _RELEASE = lazy_pattern(r"(?:^|[\s(\-])(?P<release>\d\.\d{1,3}\.?[\w.+~@-]*)(?:[ \t]|\)|$)")
 # 2.6 on i386: `EFLAGS: 00010246   (2.6.6) `
@@ -174,8 +175,9 @@ class Facts:
                 self.cpu = int(match["cpu"])
             if self.task is None:
                 self.task = TaskRef(pid=int(match["pid"]), comm=comm.strip()[:64])
-            if self.release is None and end is not None and end["rest"]:
-                release = _RELEASE.search(" " + end["rest"])
+            behind = (end["rest"] or end["uname"]) if end is not None else None
+            if self.release is None and behind:
+                release = _RELEASE.search(" " + behind)
                 if release is not None:
                     self.release = release["release"].rstrip(".")
             return True

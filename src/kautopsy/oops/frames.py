@@ -66,11 +66,15 @@ _ADDRESS_ALONE = lazy_pattern(
     r"[ \t]*\(?\[<(?P<address>[0-9a-f]{8,16})>\]\)?[ \t]*(?:\(unreliable\))?$"
 )
 _ARM = lazy_pattern(
-    rf"[ \t]*\[<(?P<pc>[0-9a-f]{{8,16}})>\] \((?P<callee>{SYMBOL})(?:\+0x(?P<o1>[0-9a-f]+)/0x"
+    rf"[ \t]*\[<(?P<pc>[0-9a-f]{{8,16}})>\] ?\((?P<callee>{SYMBOL})(?:\+0x(?P<o1>[0-9a-f]+)/0x"
     r"(?P<s1>[0-9a-f]+))?(?: \[(?P<m1>\w+)\])?[^)]*\) from "
-    rf"\[<(?P<lr>[0-9a-f]{{8,16}})>\] \((?P<caller>{SYMBOL}|0x[0-9a-f]+)(?:\+0x(?P<o2>[0-9a-f]+)/0x"
-    r"(?P<s2>[0-9a-f]+))?(?: \[(?P<m2>\w+)\])?"
+    rf"\[<(?P<lr>[0-9a-f]{{8,16}})>\] ?\((?P<caller>{SYMBOL}|0x[0-9a-f]+)"
+    r"(?:\+0x(?P<o2>[0-9a-f]+)/0x(?P<s2>[0-9a-f]+))?(?: \[(?P<m2>\w+)\])?"
     r"(?: (?P<file>[\w.+/-]+):(?P<line>\d+)(?P<inline> \[inline\])?)?\)"
+)
+# Without CONFIG_KALLSYMS (arch/arm/kernel/traps.c dump_backtrace_entry)
+_ARM_NAMELESS = lazy_pattern(
+    r"[ \t]*Function entered at \[<(?P<pc>[0-9a-f]{8})>\] from \[<(?P<lr>[0-9a-f]{8})>\]"
 )
 # Newer kernels leave out the addresses.
 _ARM_NEW = lazy_pattern(
@@ -130,6 +134,11 @@ def _frames(text: str) -> Iterator[Frame]:
         arm = _ARM.match(text)
         if arm is not None:
             yield from _arm(arm)
+            return
+        arm = _ARM_NAMELESS.match(text)
+        if arm is not None:
+            yield Frame(address=int(arm["pc"], 16))
+            yield Frame(address=int(arm["lr"], 16))
             return
         arm = _ARM_NEW.match(text)
         if arm is not None:

@@ -14,7 +14,7 @@ from ahocorasick_rs import AhoCorasick, Implementation
 
 from kautopsy.oops.families import FAMILIES, Family
 from kautopsy.oops.frames import frame_alone, frames_in
-from kautopsy.oops.sight import END, FAMILY, FRAME, INNOCENT, LITERAL, WORDS, Sight
+from kautopsy.oops.sight import DYING, END, FAMILY, FRAME, INNOCENT, LITERAL, WORDS, Sight
 from kautopsy.oops.triggers import LITERALS, NOT_CRASHES, NOT_CRASHES_WORDS
 
 REMEMBERED = 4096
@@ -42,12 +42,14 @@ def look(text: str) -> Sight:
 
 def _look(text: str) -> Sight:
     frame = frame_alone(text)
-    if frame is not None:
+    if frame is not None and frame.function not in DYING:
         return Sight((frame,), True)
     automaton, meanings = _automaton()
     cues = 0
     for index, _, _ in automaton.find_matches_as_indexes(text, overlapping=True):
         cues |= meanings[index]
+    if frame is not None:
+        return Sight((frame,), True, cues)
     if text[:1] in ("=", "<"):  # a rule ends a report, as Xen's `<<<<<` does
         cues |= END
     # ` #8 [ffff88003c33dd60] page_fault at ffffffff8152aaf5` is crash(8)'s

@@ -35,8 +35,9 @@ _MONTH = r"[^\W\d_]{3,5}\.?"  # of any locale: `fév`
 _CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
 _HOST = r"[\w.:@-]{1,253}"
 
-# Vendors' kernels say on which CPU and as which task: Samsung's, MediaTek's, Motorola's.
+# Vendors' kernels say on which CPU and as which task: Samsung's, MediaTek's, Motorola's, Huawei's.
 _VENDOR = (
+    r" ?\[pid:\d{1,7},cpu\d{1,3},[^\]\n]{1,24}\](?: |$)|"
     r" {0,2}\[\d: {0,20}[^\]\n]{1,24}: *\d{1,7}\](?: |$)"
     r"| ?\(\d\)\[\d{1,7}:[^\]\n]{1,24}\]|c\d +\d{1,7} "
 )
@@ -63,6 +64,12 @@ FORMS: tuple[Form, ...] = tuple(
             "logread stamp",
             ascii_letters,
             rf"(?P<stamp>{_MONTH} {_MONTH} +\d{{1,2}} {_CLOCK} \d{{4}}) (?=\w+\.\w+ )",
+        ),
+        # Android's `logcat -b kernel`, which takes a message's first word for a tag
+        (
+            "logcat",
+            digits,
+            r"(?P<stamp>\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) +\d+ +\d+ [VDIWEF] (?P<kernel>) *:? ?",
         ),
         ("syslog stamp, year first", digits, rf"(?P<stamp>\d{{4}} {_MONTH} +\d{{1,2}} {_CLOCK}) "),
         ("syslog stamp", ascii_letters, rf"(?P<stamp>{_MONTH} +\d{{1,2}} (?:\d{{4}} )?{_CLOCK}) "),
@@ -138,6 +145,8 @@ _RELAYS = 3
 _LONGEST_TAG = 120
 _TIME_INSIDE = lazy_pattern(r"\[ {0,5}\d{1,8}\.\d{6}\](?:\[ *[TC]\d{1,8}\])? ")
 _ANSI = lazy_pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\[COLOR=[^\]]{1,20}\]|\[/COLOR\]")
+_ENTITIES = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "#39": "'", "nbsp": " "}
+_ENTITY = lazy_pattern(rf"&({'|'.join(_ENTITIES)});")
 _KERNEL_TAG = lazy_pattern(r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: |\[ *\d+\.\d{6}\]")
 
 
@@ -146,6 +155,8 @@ def clean(raw: str, number: int) -> list[Line]:
     raw = raw.rstrip("\r\n\t \0")
     if "\x1b" in raw or "COLOR" in raw:
         raw = _ANSI.sub("", raw)
+    if "&" in raw:  # copied out of a page's source
+        raw = _ENTITY.sub(lambda entity: _ENTITIES[entity[1]], raw)
     if "\r" in raw:
         raw = raw.replace("\r", "")
     line = _clean(raw, number)

@@ -24,6 +24,9 @@ INNOCENT = 1 << 11
 FAMILY = 1 << 12
 """It holds a word of the first family of reports; of the second, one bit further, and so on."""
 
+DYING = frozenset(("panic", "vpanic", "oops_end", "die"))
+"""Whose frame in a backtrace says that the kernel died, whatever was lost before it."""
+
 WORDS: dict[int, tuple[str, ...]] = {
     END: ("---[ end", "Rebooting in ", "(XEN) "),
     STACK: ("all Trace", "all trace", "acktrace", "ack Trace", "ack trace", "Breaking-Event"),

@@ -145,6 +145,8 @@ class Splitter:
         """Whether a line that looks like a head is one here."""
         if family.name == "reboot":
             return self._is_reset(line, match)
+        if family.name == HEADLESS and look(line.text).alone:
+            return not self._open  # a frame: a backtrace of which even the beginning is lost
         if family.name == HEADLESS:
             return not any(
                 caller in (line.caller, None) and _listens(report, line)
@@ -222,6 +224,7 @@ class Splitter:
                 if report.family.name == "sysrq":
                     report.family, report.match = family, match
                     report.body.head = line
+                    report.body.asked_for = True
                 report.body.add(line, seen)
                 report.body.last_line = line.number
                 return over
@@ -249,6 +252,10 @@ class Splitter:
                 over.append(report)
         before = self._before(line)
         body = Body(line, before)
+        if family.name == HEADLESS and (seen.alone or line.text.lstrip().startswith("---[ end")):
+            for earlier in self._recent.get(line.caller, ()):
+                body.add(earlier, look(earlier.text))
+            body.add(line, seen)
         self._latest = Report(body, family, match, self.release, prelude)
         self._open[line.caller] = self._latest
         return over

@@ -9,6 +9,7 @@ from kautopsy.oops.families import (  # noqa: I001
     faults,
     hardware,
     memory,
+    outside,
     torn,
 )
 from kautopsy.oops.families.base import FAMILIES, Family, Name
@@ -23,6 +24,7 @@ __all__ = [
     "hardware",
     "locks",
     "memory",
+    "outside",
     "panics",
     "sanitizers",
     "torn",

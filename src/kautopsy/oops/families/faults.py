@@ -42,7 +42,10 @@ _EXECUTE = lazy_pattern(
 def is_sysrq(body: Body) -> bool:
     """sysrq-c wrote to NULL until 8341f2f222d7 ("sysrq: Use panic() to force a crash", v4.20)."""
     instruction = body.instruction
-    if instruction is not None and instruction.function == "sysrq_handle_crash":
+    if instruction is not None and instruction.function is not None:
+        if instruction.function == "sysrq_handle_crash":
+            return True
+    elif body.asked_for and not body.has_trace:
         return True
     return any(f.function == "sysrq_handle_crash" for t in body.calls() for f in t.frames[:12])
 
@@ -320,7 +323,12 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
     if re.search(r"- (?:FPAC|MTE|GCS)$", what):
         return _fault(body, f"Internal error: {what}", Kind.BAD_POINTER)
     if what.startswith("Oops"):
-        return _head_lost(body, f"Internal error: {what}")
+        syndrome = re.search(r"Oops: ([0-9a-f]{8,16}) \[", body.head.text)
+        return _head_lost(
+            body,
+            f"Internal error: {what}",
+            _ABORTS.get(int(syndrome[1], 16) >> 26 & 0x3F) if syndrome else None,
+        )
     if "stack overflow" in what:
         return _fault(body, "kernel stack overflow", Kind.STACK_OVERFLOW)
     if what.startswith("UBSAN"):
@@ -361,9 +369,13 @@ def _oops(match: re.Match[str], body: Body) -> Name:
     return _head_lost(body, "Oops")
 
 
-def _head_lost(body: Body, title: str) -> Name:
+_ABORTS = {0x21: Kind.EXEC_FAULT, 0x25: Kind.BAD_POINTER}
+"""arm64's exception classes (ESR_EL1.EC) of aborts in the kernel: of instructions, of data."""
+
+
+def _head_lost(body: Body, title: str, known: Kind | None = None) -> Name:
     """The line that said what happened is gone; registers may still tell."""
-    kind = Kind.UNKNOWN
+    kind = known or Kind.UNKNOWN
     address = body.registers.get("cr2", body.registers.get("badv", body.registers.get("dar")))
     if address is not None:
         kind = Kind.NULL_DEREFERENCE if address < 4096 else Kind.BAD_POINTER

@@ -16,10 +16,11 @@ from kautopsy.oops.families.base import Name, report
     r"|CPU \d+: Machine Check Exception: "
     r"|Oops: Machine check, sig|\bMachine check in kernel mode"
     r"|HARDWARE ERROR\. This is \*NOT\* a software problem|^HARDWARE ERROR$"
-    r"|Caught Machine Check exception",  # mips
+    r"|Caught Machine Check exception"  # mips
+    r"|NON-RESUMABLE ERROR: Reporting on cpu",  # sparc64
     detail_of=("machine-check",),
     takes_over=("mce-logged",),
-    words=("HARDWARE ERROR", "achine Check", "achine check"),
+    words=("HARDWARE ERROR", "NON-RESUMABLE ERROR", "achine Check", "achine check"),
 )
 def _machine_check(match: re.Match[str], body: Body) -> Name:
     return _mce(body)
@@ -53,9 +54,15 @@ def _mce_logged(match: re.Match[str], body: Body) -> Name:
 @report(
     "ghes",
     r"\{\d+\}\[Hardware Error\]: (?:Hardware error from APEI|event severity: (?:fatal"
-    r"|recoverable))|\[Hardware Error\]: Hardware error from APEI",
+    r"|recoverable))|\[Hardware Error\]: Hardware error from APEI"
+    # drivers/acpi/apei/bert.c: what firmware kept of how the boot before ended
+    r"|BERT: Error records from previous boot",
     detail_of=("ghes", "machine-check"),
-    words=("[Hardware Error]: Hardware error from APEI", "}[Hardware Error]: "),
+    words=(
+        "BERT: Error records from previous boot",
+        "[Hardware Error]: Hardware error from APEI",
+        "}[Hardware Error]: ",
+    ),
 )
 def _ghes(match: re.Match[str], body: Body) -> Name:
     text = body.window(40)

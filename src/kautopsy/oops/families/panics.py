@@ -52,7 +52,12 @@ AFTERMATH: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = tuple(
             r"Fatal exception|Oops\b|Aiee, killing|Unrecoverable|BAD STACK|kernel stack overflow",
             _DEATHS,
         ),
-        (r"Attempted to kill (?:init|the idle task)|Machine halted|Fatal trap", _DEATHS),
+        (
+            r"Attempted to kill (?:init|the idle task)|Machine halted|Fatal trap"
+            r"|syncing: Kernel Fault$",  # parisc
+            _DEATHS,
+        ),
+        (r"LBUG|PANIC at |VERIFY|zfs: ", frozenset({"assertion"})),
         (r"panic_on_warn set|panic_on_warn", None),  # whatever a sanitizer or a check complained of
         (r"softlockup: hung tasks", frozenset({"soft-lockup"})),
         (r"hung_task: blocked tasks", frozenset({"hung-task"})),
@@ -62,7 +67,7 @@ AFTERMATH: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = tuple(
         (r"sysrq triggered crash", frozenset({"sysrq"})),
         (
             r"[Mm]achine [Cc]heck|Fatal hardware error|Timeout: Not all CPUs|MCA architectural"
-            r"|SError",
+            r"|SError|Non-resumable error",
             frozenset({"machine-check", "ghes", "mce-logged", "trap"}),
         ),
         # kernel/sched/core.c __schedule_bug(), where warnings are fatal
@@ -139,7 +144,7 @@ _REASONS: tuple[_Reason, ...] = (
     # arch/x86/kernel/cpu/mce/core.c, drivers/acpi/apei/ghes.c
     _reason(
         r"[Mm]achine [Cc]heck|Timeout: Not all CPUs entered|Fatal hardware error"
-        r"|Uncorrected hardware|MCA|SError",
+        r"|Uncorrected hardware|MCA|SError|Non-resumable error",
         Kind.MACHINE_CHECK,
         Trigger.MACHINE_CHECK,
         needs_trace=False,
@@ -200,7 +205,11 @@ _ENTRY = skip("schedule", "retint_kernel", "preempt_")
     words=("Kernel panic",),
 )
 def _panic(match: re.Match[str], body: Body) -> Name:
-    reason = (match["reason"] or match["old"] or "").strip()
+    return panicked((match["reason"] or match["old"] or "").strip(), body)
+
+
+def panicked(reason: str, body: Body) -> Name:
+    """What panic() with this reason is."""
     if not reason:
         return Name(
             kind=Kind.PANIC,
