@@ -68,6 +68,13 @@ _FOREIGN = lazy_pattern(
 )
 
 
+# kernel/rcu/tree_stall.h rcu_check_gp_kthread_starvation(): the stack of who waits for the CPUs,
+# before those of the CPUs; announced since 4.16, by sched_show_task() alone until then
+_BYSTANDER = lazy_pattern(
+    r"kthread stack dump|^(?:task:)?rcu_(?:sched|preempt|bh) +(?:state:)?[A-Z]\s"
+)
+
+
 @dataclass(slots=True)
 class Trace:
     """One backtrace of a report.
@@ -195,7 +202,7 @@ class Body:
         self._read_section(text, found)
         if cues & FOREIGN and _FOREIGN.search(text):
             self.foreign_stack |= not self.has_trace or "FAULT_INJECTION" in text
-        if cues & BYSTANDER:
+        if cues & BYSTANDER and _BYSTANDER.search(text) and "INFO: task" not in self.head.text:
             self._section = (text.strip(), len(self.lines) - 1)
             self._bystander = True
         return found

@@ -124,7 +124,8 @@ HELPERS: tuple[Skip, ...] = (
         "strings and copies: the caller gave the pointer",
         r"_*mem(?:cpy|cmp|set|chr|move|_cpy|chr_inv)\w*|_*str(?:r|n|ncase|case)?(?:cmp|cpy|cat"
         r"|str|chr|len|spn|lcpy|lcat|scpy\w*|ncpy|ncmp|nlen|nchr|nstr|dup\w*)\w*",
-        r"_*(?:raw_|arch_|inatomic_)*copy_(?:to|from|in)_user\w*|_*copy_user_\w+"
+        # a subsystem's own wrappers too: bpf_prog_array_copy_to_user
+        r"(?:\w*_)?copy_(?:to|from|in)_user\w*|_*copy_user_\w+"
         r"|_*(?:get|put)_user(?:_(?:[1248]|no\w+|asm\w*|bad))?|_*arch_copy_(?:to|from)\w+",
         r"rep_(?:movs|stos)\w*|_*clear_user\w*|(?:clear|copy)_page(?:_(?:rep|erms|orig|mc|to_iter"
         r"|from_iter|regs|to_iter_\w+|from_iter_\w+))?|copy_folio_(?:to|from)_iter\w*",

@@ -75,5 +75,11 @@ def recognise(text: str, seen: Sight) -> tuple[Family, re.Match[str]] | None:
     for family in _families(cues & -FAMILY):
         match = family.pattern.search(text)
         if match is not None:
-            return family, match
+            return None if '"' in text and _is_quoted(text, family) else (family, match)
     return None
+
+
+def _is_quoted(text: str, family: Family) -> bool:
+    """Whether the kernel only repeats the words: an option, a name that somebody gave it."""
+    at = min(text.find(word) for word in family.words if word in text)
+    return text.count('"', 0, at) % 2 == 1

@@ -41,7 +41,7 @@ WORDS: dict[int, tuple[str, ...]] = {
         "FAULT_FLAG_ALLOW_RETRY missing",
         "allocation failure",
     ),
-    BYSTANDER: ("kthread stack dump",),
+    BYSTANDER: ("kthread stack dump", "rcu_sched  ", "rcu_preempt  ", "rcu_bh  ", "task:rcu_"),
     GOODBYE: (
         "eboot",
         "estarting system",

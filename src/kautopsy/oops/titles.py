@@ -189,7 +189,7 @@ def hung(frames: Sequence[Frame]) -> str | None:
             if name.lstrip("_").startswith(start):
                 return bucket
     for name in names:
-        if not _WAITING.search(name) and not is_helper(name) and not _ANCHORS.search(name):
+        if not _WAITING.search(name) and not is_helper(name):
             return name
     for name in names:
         if not _SLEEPING.fullmatch(name) and not is_helper(name) and not _ANCHORS.search(name):

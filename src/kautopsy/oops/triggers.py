@@ -192,6 +192,10 @@ NOT_CRASHES = lazy_pattern(
     r"|KCSAN: (?:enabled|strict)|kfence: initialized|UBSAN: (?:enabled|kselftest)"
     r"|hogged CPU for|(?:BIOS|FW|[Ff]irmware) BUG"
     r"|no syscalls can create resource|is not present in /proc/kallsyms"
+    # the kernel repeats what it was given: audit's fields, names of devices, options, addresses
+    r"|\baudit(?:: type=\d|\(\d)|\b(?:Product|Manufacturer|SerialNumber): |^input: .+ as /"
+    r"|mounted filesystem .*Opts: |problem connecting socket|Unknown parameter '"
+    r"|xlog_status: |[A-Z]_INFO:"
 )
 """Lines that look like a crash and are none."""
 
@@ -220,6 +224,16 @@ NOT_CRASHES_WORDS: tuple[str, ...] = (
     " BUG",
     "no syscalls can create resource",
     "is not present in /proc/kallsyms",
+    "audit",
+    "Product: ",
+    "Manufacturer: ",
+    "SerialNumber: ",
+    "input: ",
+    "mounted filesystem ",
+    "problem connecting socket",
+    "Unknown parameter '",
+    "xlog_status: ",
+    "_INFO:",
 )
 """Of which every line that :data:`NOT_CRASHES` means holds one."""
 

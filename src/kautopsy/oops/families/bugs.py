@@ -28,6 +28,7 @@ from kautopsy.oops.titles import plain
 _OLD_WARN = ("warning",)
 """Until 4.14 WARN() printed its words behind the line with the place."""
 _LIST_CHECKS = skip(r"^_*list_", r"^_*hlist_", r"plist_")
+_SKB = skip("^skb_")  # BUG_ON()s about what the caller put into the buffer
 _USERCOPY = skip("usercopy", "^_*check_", "copy_(?:to|from)_user")
 
 
@@ -73,7 +74,7 @@ def _bug(match: re.Match[str], body: Body) -> Name:
         return _usercopy(match, body)
     if "lib/list_debug.c" in file:
         return _list(match, body)
-    function = at_instruction(body)
+    function = at_instruction(body, _SKB)
     others = []
     if file:
         line = match["line"]
