@@ -1,6 +1,7 @@
 """Dumps as makedumpfile really writes them, in each of its containers, whole and cut off."""
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,27 @@ def test_flattened(specimen: Specimen, tmp_path: Path) -> None:
     assert file.complete and file.build_id == plain.build_id and file.release == plain.release
     flat.write_bytes(flat.read_bytes()[:-5000])
     assert not read_dump(flat).complete
+
+
+def test_what_a_hypervisor_does_not_know_is_in_the_memory(
+    specimen: Specimen, tmp_path: Path
+) -> None:
+    """As QEMU leaves a guest without a vmcoreinfo device, whose headers lack VMCOREINFO."""
+    out = tmp_path / "vmcore"
+    shutil.copy(specimen.vmcore, out)
+    with out.open("r+b") as file:
+        # offset_vmcoreinfo and size_vmcoreinfo of struct kdump_sub_header
+        file.seek(4096 + 32)
+        assert all(struct.unpack("<qQ", file.read(16)))
+        file.seek(4096 + 32)
+        file.write(bytes(16))
+    assert read_dump(out).build_id is None
+    found, plain = open_dump(out), open_dump(specimen.vmcore)
+    assert found.file.build_id == plain.file.build_id is not None
+    assert found.file.release == specimen.facts.release
+    assert "that of the kernel's memory is used" in found.file.problems[-1]
+    assert found.vmcoreinfo.get("KERNELOFFSET") == plain.vmcoreinfo.get("KERNELOFFSET")
+    assert found.program["UTS_RELEASE"].string_().decode() == specimen.facts.release
 
 
 def test_split(specimen: Specimen, tmp_path: Path) -> None:

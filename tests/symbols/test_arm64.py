@@ -5,10 +5,12 @@ leaf function (cpu_do_idle) has no frame record and its caller is passed over.
 """
 
 import shutil
+from pathlib import Path
 
 import pytest
 from drgn.helpers.linux.pid import for_each_task
 
+from kautopsy.dump.header import read_dump
 from kautopsy.lab.arm64 import QEMU, Arm64Specimen, arm64_specimen
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Kind, Trigger
@@ -50,3 +52,20 @@ def test_the_report(dump: Arm64Specimen) -> None:
     at = names.index("sysrq_handle_crash")
     assert names[at : at + 3] == ["sysrq_handle_crash", "__handle_sysrq", "write_sysrq_trigger"]
     assert report.verdict.kind is Kind.OPERATOR_SYSRQ
+
+
+def test_where_the_hypervisor_knows_nothing_of_the_kernel(
+    dump: Arm64Specimen, tmp_path: Path
+) -> None:
+    """QEMU without a vmcoreinfo device: ELF headers that say nothing of where the kernel is."""
+    copy = tmp_path / "vmcore"
+    shutil.copy(dump.vmcore, copy)
+    with copy.open("r+b") as file:
+        at = file.read(1 << 20).index(b"VMCOREINFO\0")
+        file.seek(at)
+        file.write(b"ANOTHER   \0")
+    assert read_dump(copy).build_id is None
+    opened = open_program(copy, debuginfo=False)
+    assert opened.dump.build_id == read_dump(dump.vmcore).build_id is not None
+    assert opened.symbols.source is SymbolSource.BTF
+    assert "init" in {task.comm.string_().decode() for task in for_each_task(opened.program)}

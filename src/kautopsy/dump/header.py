@@ -12,6 +12,8 @@ from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.model.dump import DumpFile, DumpFormat
 from kautopsy.model.errors import UnreadableError
 
+NO_VMCOREINFO = "no VMCOREINFO: the producer did not know the kernel's"
+
 # Files that people take for a dump, by their first bytes: what they are and what to do.
 _LOOKALIKES: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", "is compressed with gzip", "gunzip it first"),
@@ -93,7 +95,7 @@ def read_headers(path: Path) -> Headers:
             info = elf.vmcoreinfo
             problems += elf.problems
             if info is None:
-                problems.append("no VMCOREINFO: the producer did not know the kernel's")
+                problems.append(NO_VMCOREINFO)
             return Headers(
                 DumpFile(
                     path=str(path),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import drgn
 import msgspec
 
-from kautopsy.dump.header import read_headers
+from kautopsy.dump.header import NO_VMCOREINFO, read_headers
 from kautopsy.dump.kdump import OTHER_BLOCKS
 from kautopsy.dump.mend import mended
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
+from kautopsy.dump.within import find_vmcoreinfo
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.errors import UnreadableError
 
@@ -26,6 +28,8 @@ _ARCHITECTURES = {
     "s390x": drgn.Architecture.S390X,
 }
 _LITTLE_ENDIAN = {"x86_64", "i686", "aarch64", "armv7l", "ppc64le", "riscv64"}
+# Told for each time a file is opened; that it is flattened, DumpFile says.
+logging.getLogger("drgn").addFilter(lambda record: "flattened format" not in record.getMessage())
 _LIVE = {Path("/proc/kcore"), Path("/dev/mem"), Path("/dev/crash")}
 _64_BIT = set(_ARCHITECTURES) - {"i686", "armv7l"}
 
@@ -72,27 +76,42 @@ def open_dump(path: Path) -> BareDump:
             slug="truncated",
             hint="copy it again, or see whether the capture ran out of space",
         )
-    if headers.vmcoreinfo is None or headers.vmcoreinfo.release is None:
-        raise UnreadableError(
-            "has no readable VMCOREINFO, so nothing says where the kernel's data are"
-            + _because(file),
-            thing=str(path),
-            slug="no-vmcoreinfo" if file.complete else "truncated",
-            hint="in QEMU give the guest a vmcoreinfo device" if file.complete else "",
-        )
-    program = drgn.Program(platform=_platform(file.arch))
     if headers.stray:
         with mended(path) as (copy, problem):
-            file = msgspec.structs.replace(file, problems=(*file.problems, problem))
-            _open(program, copy, file)
+            return _opened(copy, _with_problem(file, problem), headers.vmcoreinfo)
+    return _opened(path, file, headers.vmcoreinfo)
+
+
+def _opened(path: Path, file: DumpFile, info: VmcoreInfo | None) -> BareDump:
+    if info is not None and info.release is not None:
+        program = _program(path, file, None)
     else:
-        _open(program, path, file)
+        info = find_vmcoreinfo(path, lambda text: _program(path, file, text))
+        if info is None:
+            raise UnreadableError(
+                "has no readable VMCOREINFO, so nothing says where the kernel's data are"
+                + _because(file),
+                thing=file.path,
+                slug="no-vmcoreinfo" if file.complete else "truncated",
+                hint="in QEMU give the guest a vmcoreinfo device" if file.complete else "",
+            )
+        problem = "no VMCOREINFO in its headers: that of the kernel's memory is used"
+        others = tuple(one for one in file.problems if one != NO_VMCOREINFO)
+        file = msgspec.structs.replace(
+            file,
+            build_id=info.build_id,
+            release=info.release,
+            arch=file.arch or info.machine,
+            problems=(*others, problem),
+        )
+        program = _program(path, file, info.text)
     if program.flags & drgn.ProgramFlags.IS_LIVE:
         raise _live(path)
-    return BareDump(program, file, headers.vmcoreinfo)
+    return BareDump(program, file, info)
 
 
-def _open(program: drgn.Program, path: Path, file: DumpFile) -> None:
+def _program(path: Path, file: DumpFile, vmcoreinfo: str | None) -> drgn.Program:
+    program = drgn.Program(platform=_platform(file.arch), vmcoreinfo=vmcoreinfo)
     try:
         program.set_core_dump(path)
     except MemoryError:
@@ -103,6 +122,11 @@ def _open(program: drgn.Program, path: Path, file: DumpFile) -> None:
             thing=file.path,
             slug="truncated" if not file.complete else "cannot-open",
         ) from error
+    return program
+
+
+def _with_problem(file: DumpFile, problem: str) -> DumpFile:
+    return msgspec.structs.replace(file, problems=(*file.problems, problem))
 
 
 def _live(path: Path) -> UnreadableError:

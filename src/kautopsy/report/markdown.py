@@ -204,7 +204,11 @@ def _memory(memory: MemoryUse | None) -> Iterator[str]:
 def _backtraces(report: Report, links: SourceLinks) -> Iterator[str]:
     if report.crash is not None:
         task = report.crash.task
-        yield "## Backtrace" + ("" if task is None else f" of {_code(words.task(task))}")
+        yield (
+            "## Backtrace"
+            + ("" if task is None else f" of {_code(words.task(task))}")
+            + (", as the log has it" if words.from_log(report) else "")
+        )
         yield _frames(report.crash.frames, links)
     for trace in report.backtraces:
         standing = words.standing(trace)

@@ -150,7 +150,7 @@ def _crash(report: Report, *, addresses: bool) -> Iterator[Text]:
     crash = report.crash
     if crash is None:
         return
-    yield from _heading("BACKTRACE")
+    yield from _heading("BACKTRACE" + (", as the log has it" if words.from_log(report) else ""))
     if crash.corrupted:
         yield Text(f"! not to be trusted: {one_line(crash.corrupted_reason or '')}", style="yellow")
     yield from _frames(crash.frames, addresses=addresses)

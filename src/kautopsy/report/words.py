@@ -155,6 +155,20 @@ def reported(crash: Crash) -> str:
     return f"{crash.kind.value}{by}: {crash.title}"
 
 
+def from_log(report: Report) -> bool:
+    """Whether the crash's backtrace is what a dump's log has, not a stack.
+
+    So it is where a hypervisor dumped a machine that had not panicked.
+    """
+    crash = report.crash
+    return (
+        report.dump is not None
+        and crash is not None
+        and bool(crash.frames)
+        and all(frame.address is None for frame in crash.frames)
+    )
+
+
 def lacks(report: Report) -> tuple[str, ...]:
     """What is missing from the report and why, the dump's own problems first."""
     problems: list[str] = []

@@ -346,7 +346,13 @@ def _backtraces(report: Report, links: SourceLinks) -> Iterator[Content]:
         who = "the crash" if crash.task is None else words.task(crash.task)
         on = "" if crash.cpu is None else f" on CPU {crash.cpu}"
         yield fold(
-            (el("code", clip(who, 80)), on, " ", badge("crashed", "fatal")),
+            (
+                el("code", clip(who, 80)),
+                on,
+                ", as the log has it" if words.from_log(report) else "",
+                " ",
+                badge("crashed", "fatal"),
+            ),
             backtrace(crash.frames, links),
             open_=True,
         )
