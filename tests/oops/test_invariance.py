@@ -39,7 +39,13 @@ def _journal_json(log: str) -> str:
     return _each(log, lambda line: json.dumps({"_TRANSPORT": "kernel", "MESSAGE": line}))
 
 
+def _lava(log: str) -> str:
+    item = '- {{"dt": "2024-05-06T07:08:09.123456", "lvl": "target", "msg": {}}}'
+    return _each(log, lambda line: item.format(json.dumps(line)))
+
+
 WAYS: dict[str, Callable[[str], str]] = {
+    "LAVA": _lava,
     "CRLF": lambda log: log.replace("\n", "\r\n"),
     "syslog": lambda log: _each(log, lambda line: f"Jan  2 03:04:05 host kernel: {line}"),
     "rsyslog, high precision": lambda log: _each(

@@ -17,7 +17,8 @@ from kautopsy.oops.wrapped import unwrapped
 LONGEST_LINE = 16 << 10
 """Characters of a line that are looked at; printk's own limit is 2,048 (PRINTK_MESSAGE_MAX)."""
 
-_JOURNAL = lazy_pattern(r'^(?:MESSAGE(?:=|\r?$)|\{")', re.MULTILINE)
+# `- {"dt": …, "msg": …}`: LAVA's logs are YAML with a JSON object an item
+_JOURNAL = lazy_pattern(r'^(?:MESSAGE(?:=|\r?$)|(?:- )?\{")', re.MULTILINE)
 _JOURNAL_FIELD = lazy_pattern(r"(?:__?)?[A-Z][A-Z0-9_]{1,63}=")
 _PSTORE_PART = lazy_pattern(
     r"[ \t]*(?:<\d>)?(?P<reason>Panic|Oops|Emergency|Restart|Halt|Poweroff|Shutdown"
@@ -48,7 +49,7 @@ def lines_of(data: bytes, first_line: int) -> Iterator[Line]:
 
 
 _MESSAGES = ("MESSAGE", "message", "log", "msg")
-"""Where loggers put a line: the journal, fluentd and Vector, container runtimes."""
+"""Where loggers put a line: the journal, fluentd and Vector, container runtimes, LAVA."""
 
 
 def _journal(numbered: list[tuple[int, str]]) -> Iterator[Line]:
@@ -57,8 +58,8 @@ def _journal(numbered: list[tuple[int, str]]) -> Iterator[Line]:
     first = 0
     binary = False
     for number, line in numbered:
-        if line.startswith("{"):
-            record = _from_json(line)
+        if line.startswith(("{", "- {")):
+            record = _from_json(line.removeprefix("- "))
             if record is not None:
                 yield from _entry(record, number)
                 continue
