@@ -77,8 +77,9 @@ def _journal(numbered: list[tuple[int, str]]) -> Iterator[Line]:
         else:
             if "MESSAGE" in entry:
                 yield from _entry(entry, first)
+            if not entry or line.strip():  # else the end of an entry
+                yield from clean(line, number)
             entry = {}
-            yield from clean(line, number)
     if "MESSAGE" in entry:
         yield from _entry(entry, first)
 
