@@ -21,6 +21,7 @@ class Brief(NamedTuple):
     :param old_state: ``state``, its name in older kernels
     :param pointer: saved stack pointer, of a task that is not running
     :param arrival: ``sched_info.last_arrival``, nanoseconds
+    :param ran: ``se.exec_start``, nanoseconds: when its run time was last brought up to date
     """
 
     new_state: int | None
@@ -34,12 +35,24 @@ class Brief(NamedTuple):
     stack: int | None
     pointer: int | None
     arrival: int | None
+    ran: int | None
     mm: int | None
 
     @property
     def comm(self) -> str | None:
         """Its name."""
         return None if self.raw_comm is None else text(self.raw_comm.partition(b"\0")[0])
+
+    def asleep(self, clock: int) -> int:
+        """Nanoseconds at ``clock`` since it last got a CPU, as far as the dump bears that out.
+
+        Two witnesses, of which the lesser counts, as a lost word makes a sleep long: the moment it
+        got a CPU, and the last update of its run time (``update_curr()``, kernel/sched/fair.c),
+        which comes at its going to sleep and is on a clock that lags if anything. A moment of 0
+        says nothing: its page was lost, or the kernel does not keep it.
+        """
+        moments = [moment for moment in (self.arrival, self.ran) if moment]
+        return max(0, clock - max(moments)) if moments else 0
 
 
 _MEMBERS = (
@@ -52,6 +65,7 @@ _MEMBERS = (
     "stack",
     "thread.sp",
     "sched_info.last_arrival",
+    "se.exec_start",
     "mm",
 )
 

@@ -67,12 +67,19 @@ class Cpu(msgspec.Struct, frozen=True):
     silent: Annotated[
         int | Unreadable, Column("since its last tick or switch, or its next was due", unit="ns")
     ]
+    dead: Annotated[
+        int, Column("without interrupts, as two of its clocks, timer and task bear out", unit="ns")
+    ]
     running: Annotated[
         int | Unreadable | None,
         Column(
             "since the task got the CPU, or since an interrupt took it from idling; None if idle",
             unit="ns",
         ),
+    ]
+    used: Annotated[
+        int | Unreadable | None,
+        Column("CPU time that the task has taken since; None if idle", unit="ns"),
     ]
 
 
@@ -136,6 +143,8 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
             running = readable(lambda: _since_idle(program, cpu))
     else:
         running = readable(lambda: _since(clock, int(task.sched_info.last_arrival)))
+    silent, known = _silent(program, cpu, clock)
+    witnesses = sorted((*known, running) if isinstance(running, int) else known)
     return Cpu(
         cpu=cpu,
         online=cpu in online,
@@ -146,13 +155,25 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
         context=context,
         function=function,
         interrupts=interrupts,
-        silent=_silent(program, cpu, clock),
+        silent=silent,
+        dead=witnesses[-2] if len(witnesses) > 1 else 0,
         running=running,
+        used=None if pid == 0 else readable(lambda: _used(task)),
     )
 
 
-def _silent(program: Program, cpu: int, clock: int) -> int | Unreadable:
-    """Nanoseconds without a tick, by the runqueue's clock and by the timer that was due.
+def _used(task: Object) -> int:
+    """CPU time, nanoseconds, since the scheduler picked ``task`` (kernel/sched/fair.c).
+
+    ``prev_sum_exec_runtime`` is kept by the fair class; of the others it is all they ever used.
+    """
+    entity = task.se
+    return max(0, int(entity.sum_exec_runtime) - int(entity.prev_sum_exec_runtime))
+
+
+def _silent(program: Program, cpu: int, clock: int) -> tuple[int | Unreadable, list[int]]:
+    """Nanoseconds without a tick, by the runqueue's clock and by the timer that was due: the
+    longer, and what both say, of which a word that was lost can spoil one.
 
     Other CPUs move the clock of a runqueue too where they look at its load, newer kernels more
     often; but only the CPU itself takes its timer's interrupt (``tick_cpu_device``,
@@ -161,7 +182,7 @@ def _silent(program: Program, cpu: int, clock: int) -> int | Unreadable:
     still = readable(lambda: _since(clock, int(cpu_rq(program, cpu).clock)))
     overdue = readable(lambda: _overdue(program, cpu))
     known = [one for one in (still, overdue) if isinstance(one, int)]
-    return max(known) if known else still
+    return (max(known) if known else still), known
 
 
 def _since(clock: int, moment: int) -> int:

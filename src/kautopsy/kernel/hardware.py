@@ -124,7 +124,8 @@ def _inner(record: Object) -> Object:
 def _mce(record: Object, cpu: int | None) -> Iterator[HardwareError]:
     mce = _inner(record)
     status = int(mce.status)
-    if not status & _VALID:
+    # A record is stamped when it is begun (mce_prep_record()): a status without is no record.
+    if not status & _VALID or not (int(mce.tsc) or int(mce.time)):
         return
     severity = "corrected"
     if status & _UNCORRECTED:

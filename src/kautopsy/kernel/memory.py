@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
@@ -23,7 +23,7 @@ from drgn.helpers.linux.vmstat import (
 )
 
 from kautopsy.kernel.globals import variable
-from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.reading import readable, text
 from kautopsy.kernel.table import Column, table
 from kautopsy.model.base import Unreadable
 from kautopsy.model.machine import MemoryUse
@@ -88,40 +88,31 @@ def hugepages(program: Program) -> Iterator[HugePages]:
 
 
 def memory_use(program: Program) -> MemoryUse:
-    """Where the memory was; what cannot be read is ``Unreadable``."""
+    """Where the memory was; what cannot be read, or two counters disagree on, is ``Unreadable``."""
     page = int(program["PAGE_SIZE"])
 
     def node(*names: str) -> int | Unreadable:
-        return readable(lambda: page * max(0, global_node_page_state(program, _item(*names))))
+        return readable(lambda: page * _of_nodes(program, *names))
 
-    slab_r = _slab(program, "NR_SLAB_RECLAIMABLE_B", "NR_SLAB_RECLAIMABLE", page)
-    slab_u = _slab(program, "NR_SLAB_UNRECLAIMABLE_B", "NR_SLAB_UNRECLAIMABLE", page)
-
-    def _item(*names: str) -> Object:
-        for name in names[:-1]:
-            try:
-                return program.constant(name)
-            except LookupError:
-                continue
-        return program.constant(names[-1])
-
+    # The global counters are pages, also under the names they have since d42f3245c7e2 ("mm: memcg:
+    # convert vmstat slab counters to bytes", v5.9).
+    slab_r = node("NR_SLAB_RECLAIMABLE_B", "NR_SLAB_RECLAIMABLE")
+    slab_u = node("NR_SLAB_UNRECLAIMABLE_B", "NR_SLAB_UNRECLAIMABLE")
     file = node("NR_FILE_PAGES")
     shmem = node("NR_SHMEM")
     if isinstance(file, int) and isinstance(shmem, int):
         file = max(0, file - shmem)
     return MemoryUse(
-        total=readable(lambda: page * totalram_pages(program)),
-        free=readable(
-            lambda: page * max(0, global_zone_page_state(program, _item("NR_FREE_PAGES")))
+        total=readable(
+            lambda: page * _agreed(totalram_pages(program), _of_zones(program, _managed))
         ),
+        free=readable(lambda: page * _free(program)),
         anon=node("NR_ANON_MAPPED"),
         file=file,
         shmem=shmem,
         slab_reclaimable=slab_r,
         slab_unreclaimable=slab_u,
-        kernel_stacks=readable(
-            lambda: 1024 * max(0, global_node_page_state(program, _item("NR_KERNEL_STACK_KB")))
-        ),
+        kernel_stacks=readable(lambda: 1024 * _of_nodes(program, "NR_KERNEL_STACK_KB")),
         page_tables=node("NR_PAGETABLE"),
         hugetlb=readable(
             lambda: sum(
@@ -147,17 +138,49 @@ def memory_use(program: Program) -> MemoryUse:
     )
 
 
-def _slab(program: Program, name: str, older: str, page: int) -> int | Unreadable:
-    """Slab memory in bytes.
+def _agreed(whole: int, parts: int) -> int:
+    """``whole``, if the ``parts`` that are counted beside it bear it out.
 
-    The global counters are pages, also under the names they have since d42f3245c7e2 ("mm: memcg:
-    convert vmstat slab counters to bytes", v5.9).
+    Every counter of the machine is kept again for each zone or node, and both are changed together
+    (``zone_page_state_add()``, include/linux/vmstat.h); a page of zeros, or a word that was lost,
+    spoils one of the two.
+
+    :raises ValueError: they disagree by more than changes under way explain
     """
-    for one in (name, older):
+    if abs(whole - parts) > max(whole, parts) // 50 + 512:
+        raise ValueError(f"its counters disagree: {whole} in all, {parts} by zone or node")
+    return max(0, whole)
+
+
+def _of_nodes(program: Program, *names: str) -> int:
+    """A counter of nodes, by the first of its names that this kernel has."""
+    item = _item(program, names)
+    parts = sum(int(node.vm_stat[item].counter) for node in for_each_online_pgdat(program))
+    return _agreed(global_node_page_state(program, item), parts)
+
+
+def _of_zones(program: Program, count: Callable[[Object], int]) -> int:
+    return sum(
+        count(zone)
+        for node in for_each_online_pgdat(program)
+        for zone in node.node_zones[: int(node.nr_zones)]
+    )
+
+
+def _managed(zone: Object) -> int:
+    return int(zone.managed_pages.counter)
+
+
+def _free(program: Program) -> int:
+    item = _item(program, ("NR_FREE_PAGES",))
+    parts = _of_zones(program, lambda zone: zone_page_state(zone, item))
+    return _agreed(global_zone_page_state(program, item), parts)
+
+
+def _item(program: Program, names: tuple[str, ...]) -> Object:
+    for name in names[:-1]:
         try:
-            return page * max(0, global_node_page_state(program, program.constant(one)))
+            return program.constant(name)
         except LookupError:
             continue
-        except READ_ERRORS as error:
-            return Unreadable(str(error))
-    return Unreadable("this kernel has no such counter")
+    return program.constant(names[-1])

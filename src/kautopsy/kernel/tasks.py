@@ -12,9 +12,10 @@ from drgn import Object, Program, SymbolKind, cast
 from drgn.helpers.linux.cgroup import cgroup_path
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.sched import cpu_rq, task_cpu, task_state_to_char
+from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kautopsy.kernel.members import Members
-from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.reading import READ_ERRORS, known, readable, text
 from kautopsy.kernel.rss import Rss
 from kautopsy.kernel.table import EVERYTHING, NOT_WANTED, Column, Wanted, table
 from kautopsy.kernel.threads import threads
@@ -45,17 +46,25 @@ class Task(msgspec.Struct, frozen=True):
     cgroup: Annotated[str | Unreadable, Column("path in the default hierarchy")]
 
 
+_ASTRAY = 60_000_000_000
+"""Nanoseconds that no CPU's clock is ahead: an idle one's moves every few seconds."""
+
+
 def now(program: Program) -> int:
     """The local clock when the kernel stopped: nanoseconds since boot, as in the log.
 
-    The clock of an idle CPU's runqueue stands still, so the latest of all of them counts.
+    The clock of an idle CPU's runqueue stands still, so the latest of all of them counts; but not
+    one that is far ahead of all others and of the timekeeper, as all ages would grow with it.
     """
-    latest = 0
-    for cpu in for_each_possible_cpu(program):
-        clock = readable(lambda cpu=cpu: int(cpu_rq(program, cpu).clock))  # type: ignore[misc]
-        if not isinstance(clock, Unreadable):
-            latest = max(latest, clock)
-    return latest
+    read = (
+        readable(lambda cpu=cpu: int(cpu_rq(program, cpu).clock))  # type: ignore[misc]
+        for cpu in for_each_possible_cpu(program)
+    )
+    clocks = sorted(clock for clock in read if not isinstance(clock, Unreadable))
+    keeper = known(readable(lambda: int(ktime_get_coarse_ns(program))), 0)
+    while len(clocks) > 1 and clocks[-1] > max(clocks[-2], keeper) + _ASTRAY:
+        clocks.pop()
+    return clocks[-1] if clocks else 0
 
 
 def state_of(task: Object) -> str:

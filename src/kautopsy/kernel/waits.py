@@ -30,7 +30,7 @@ import msgspec
 from drgn import Object, Program, offsetof
 
 from kautopsy.kernel.census import census
-from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.kernel.reading import READ_ERRORS, readable
 from kautopsy.kernel.table import Column, table
 from kautopsy.kernel.tasks import (
     Names,
@@ -125,6 +125,16 @@ class Sleeper:
         """The stack from the saved pointer to its top; of most tasks nobody asks for all."""
         return words_of(self.raw)
 
+    @property
+    def state_is_borne_out(self) -> bool:
+        """Whether the scheduler counted it among those in D when it went to sleep, if it is in D.
+
+        ``__schedule()`` notes that in ``sched_contributes_to_load``, another word than the state.
+        Not counted are tasks that a freezer put there.
+        """
+        counted = readable(lambda: bool(self.task.sched_contributes_to_load))
+        return self.state != "D" or counted is not False
+
 
 class Stacks:
     """The stacks of all sleeping tasks, read once."""
@@ -153,11 +163,23 @@ class Stacks:
                 pid,
                 comm,
                 everybody.state(task, brief),
-                0 if brief.arrival is None else max(0, clock - brief.arrival),
+                brief.asleep(clock),
                 pointer,
                 stack_bytes(program, pointer, base),
                 base,
             )
+
+    def illegible(self) -> int:
+        """How many tasks sleep on stacks on which no call has left an address: pages were lost.
+
+        Those that ended are not asked: nobody will return there.
+        """
+        lowest = self.names.lowest
+        return sum(
+            one.state not in ("Z", "X")
+            and not any(word >= lowest for word in words_of(one.raw[: 8 * _NEAR_TOP]))
+            for one in self.sleepers.values()
+        )
 
     def on_stack_of(self, address: int, task: int) -> bool:
         """Whether ``address`` lies on the stack of the sleeping task at ``task``."""

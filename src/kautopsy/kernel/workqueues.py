@@ -11,7 +11,7 @@ from drgn import Object, Program
 from drgn.helpers.linux.kthread import to_kthread
 from drgn.helpers.linux.list import list_for_each
 
-from kautopsy.kernel.census import census
+from kautopsy.kernel.census import Brief, census
 from kautopsy.kernel.globals import ticks_per_second, variable
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.stacks import locate
@@ -53,7 +53,7 @@ def works(program: Program) -> Iterator[Work]:
             if brief.flags is not None and brief.flags & PF_WQ_WORKER:
                 worker = Object(program, "struct worker *", int(to_kthread(task).data))
                 if worker.current_work and worker.current_pwq:
-                    yield _row(program, task, worker, clock)
+                    yield _row(program, task, brief, worker, clock)
         except READ_ERRORS:
             continue
 
@@ -66,7 +66,7 @@ def work_at_hand(program: Program, address: int) -> int | None:
     return int(Object(program, "struct worker *", int(to_kthread(task).data)).current_func) or None
 
 
-def _row(program: Program, task: Object, worker: Object, clock: int) -> Work:
+def _row(program: Program, task: Object, brief: Brief, worker: Object, clock: int) -> Work:
     pool = worker.pool
     where = locate(program, int(worker.current_func))
     queue = worker.current_pwq
@@ -81,7 +81,7 @@ def _row(program: Program, task: Object, worker: Object, clock: int) -> Work:
         module=where.module or "",
         pool=int(pool.id),
         cpu=int(pool.cpu),
-        at_least=idle_since(task, clock),
+        at_least=brief.asleep(clock) if not brief.on_cpu else idle_since(task, clock),
         pending=_length(pool.worklist),
         inactive=_inactive(queue),
         starving=readable(lambda: _starving(program, pool)),

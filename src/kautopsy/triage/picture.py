@@ -47,8 +47,8 @@ def _cpu_state(scene: Scene, cpu: Cpu, crashed: bool) -> CpuState:
     spin = next((spin for spin in scene.spins if spin.cpu.cpu == cpu.cpu), None)
     if spin is not None:
         notes.append("spins on a lock")
-    if pid and isinstance(cpu.silent, int) and cpu.silent >= _SILENT:
-        notes.append(f"no tick for {cpu.silent / SECOND:.0f} s")
+    if pid and cpu.dead >= _SILENT:
+        notes.append(f"no tick for {cpu.dead / SECOND:.0f} s")
     if cpu.interrupts is False and pid and not crashed:
         notes.append("interrupts off")
     return CpuState(

@@ -105,8 +105,7 @@ class Scene:
         if problem is not None:
             return True
         stacks = self.locks.stacks
-        unseen = sum(not one.raw for one in stacks.sleepers.values())
-        return unseen > len(stacks.sleepers) // 20
+        return stacks.illegible() > len(stacks.sleepers) // 1000
 
     def frames(self, task: int) -> tuple[Frame, ...]:
         """Backtrace of the task whose ``task_struct`` is at ``task``."""

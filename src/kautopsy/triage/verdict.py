@@ -138,7 +138,11 @@ def weigh(
     finding = findings[best]
     confidence = finding.confidence
     if not real:
-        suspicions = [one.confidence for one in findings if one.kind in _HANGS]
+        suspicions = [
+            one.confidence
+            for one in findings
+            if one.kind in _HANGS or one.severity is Severity.FATAL
+        ]
         confidence = round(min(confidence, 1 - max(suspicions, default=0.0)), 2)
     return Verdict(
         kind=finding.kind,

@@ -253,6 +253,8 @@ def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, in
     if not is_named and _is_renewed(scene, sleeper):
         # Nobody sleeps there at all unless an allocation has failed.
         confidence = 0.6 if sleeper.age >= NOTICED else 0.52
+    if not is_named and not sleeper.state_is_borne_out:
+        confidence = min(confidence, 0.45)
     frozen = _frozen(scene, frames)
     others = f" {len(crowd) - 1} more task(s) hang in the same place." if len(crowd) > 1 else ""
     return Finding(

@@ -5,7 +5,9 @@ built in, enabled and, for hard lockups, if the machine has a PMU. An operator i
 in many guests nothing detects a hard lockup at all. But the dump shows both: ``rq.clock`` moves
 with every tick and every switch, and a CPU's timer is set anew at every tick, so a busy CPU whose
 clock stands still or whose timer is overdue for seconds takes no interrupts; and
-``sched_info.last_arrival`` says since when its task has had the CPU without giving it up.
+``sched_info.last_arrival`` says since when its task has had the CPU without giving it up. Each of
+these is one word, and a word that the dump lost reads as an age: where the kernel did not say it,
+two of them must agree, or the CPU time that the task was charged.
 
 A CPU that runs a program in user space, or idles, does nothing wrong; one whose idling ended in an
 interrupt that does not return (a timer, a tasklet, NAPI) is as dead as any. One that spins on a
@@ -19,6 +21,7 @@ import re
 from collections.abc import Iterator
 
 from kautopsy.kernel.cpus import Cpu
+from kautopsy.kernel.reading import known
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
@@ -45,17 +48,29 @@ def detect(scene: Scene) -> Iterator[Finding]:
     for cpu in scene.cpus:
         if cpu.context in ("user", "idle"):
             continue
-        silent = 0 if isinstance(cpu.silent, Unreadable) else cpu.silent
+        said = cpu.cpu in hard
+        silent = known(cpu.silent, 0) if said else cpu.dead
         running = cpu.running if isinstance(cpu.running, int) else 0
         if cpu.pid == 0:
             # The clock of an idle CPU stands still before the interrupt that took it, too.
             silent = running if cpu.interrupts is False else 0
-        if cpu.cpu in hard or silent >= SILENT:
-            yield _hard(scene, cpu, silent, cpu.cpu in hard)
+        if said or silent >= SILENT:
+            yield _hard(scene, cpu, silent, said)
         elif cpu.cpu in spinning:
             continue
-        elif running >= BUSY or (cpu.cpu in soft and running >= SECOND):
+        elif _is_busy(cpu, running) or (cpu.cpu in soft and running >= SECOND):
             yield _soft(scene, cpu, running, soft.get(cpu.cpu))
+
+
+def _is_busy(cpu: Cpu, running: int) -> bool:
+    """Whether its task has not given it up for long, and was charged for a part of that time.
+
+    Only a part: interrupts, and the host of a guest, take theirs. A task whose CPU is in an
+    interrupt is charged for nothing.
+    """
+    if running < BUSY:
+        return False
+    return cpu.context != "task" or not isinstance(cpu.used, int) or cpu.used >= running // 8
 
 
 def _roles(cpu: Cpu, role: str) -> tuple[TaskRole, ...]:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kautopsy.kernel.reading import known
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Kind, Trigger
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
@@ -88,6 +89,9 @@ def size(count: int) -> str:
 def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
     caches = [one for one in memory.largest if one.kind is ConsumerKind.SLAB]
     people = [one for one in memory.largest if one.kind is ConsumerKind.PROCESS]
+    # What one holds is a word or two of its own; no part is larger than the whole of its kind.
+    caches = _within(caches, memory.slab_unreclaimable, memory.slab_reclaimable)
+    people = _within(people, memory.anon, memory.file, memory.shmem)
     if caches:
         yield _slab(caches[0])
     if people:
@@ -125,7 +129,7 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
             "Many processes map the same memory: use huge pages for it.",
         )
     for held, what in ((memory.vmalloc, "vmalloc"), (memory.percpu, "per-CPU memory")):
-        if isinstance(held, int):
+        if isinstance(held, int) and held <= known(memory.total, 0):
             yield _Eater(
                 Kind.MEMORY_LEAK, what, held, "kmem -v", f"Find who allocates {what} and keeps it."
             )
@@ -137,6 +141,12 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
             "kmem -i",
             "Boot with page_owner=on to learn who allocates them, or unload suspected modules.",
         )
+
+
+def _within(parts: list[Consumer], *whole: int | Unreadable) -> list[Consumer]:
+    """Those of ``parts`` that are no larger than all of ``whole``, as far as that is known."""
+    limit = sum(known(one, 1 << 60) for one in whole)
+    return [one for one in parts if one.bytes <= limit]
 
 
 def _suspicion(memory: MemoryUse, total: int) -> Iterator[Finding]:

@@ -32,6 +32,14 @@ def detect(scene: Scene) -> Iterator[Finding]:
             yield _finding(scene, period, said)
 
 
+def _is_borne_out(scene: Scene, held_by: set[int], period: GracePeriod) -> bool:
+    """Whether more than a grace period's age, which is but one word, says that it is held up: a
+    reader that was preempted, or a CPU that has not switched for seconds.
+    """
+    ages = [cpu.running for cpu in scene.cpus if cpu.cpu in held_by]
+    return bool(period.readers) or any(isinstance(a, int) and a >= STALLED // 4 for a in ages)
+
+
 def _finding(scene: Scene, period: GracePeriod, said: bool) -> Finding:
     guilty: list[tuple[int, str, str, Culprit | None]] = []
     held_by = {int(cpu) for cpu in period.cpus.split(",") if cpu}
@@ -46,6 +54,8 @@ def _finding(scene: Scene, period: GracePeriod, said: bool) -> Finding:
                 pid, comm = who(scene.locks.stacks, task)
                 guilty.append((pid, comm, "was preempted as a reader", scene.blame(task)))
     blame = next((one[3] for one in guilty if one[3] is not None), None)
+    if not said and not _is_borne_out(scene, held_by, period):
+        blame = None
     names = "; ".join(f"{comm} (pid {pid}) {how}, in {called(at)}" for pid, comm, how, at in guilty)
     confidence = (0.92 if said else 0.75) if blame else 0.45
     return Finding(

@@ -4,8 +4,12 @@ The last word of a task's stack, its lowest, is ``STACK_END_MAGIC`` (``set_task_
 kernel/fork.c; include/uapi/linux/magic.h). The scheduler looks at it only with
 CONFIG_SCHED_STACK_END_CHECK and only when that task switches; a stack that ran over on a kernel
 without guard pages, or into which somebody else wrote, may kill the machine elsewhere first. In the
-dump all of them can be looked at. A stack that ran over is used up to its end: where most of
-the words above the lost one are zero, one word was lost, which may be the dump's.
+dump all of them can be looked at.
+
+The magic is one word, and one word may be the dump's loss. A stack that ran over is used up to its
+end: calls were made there, and their return addresses still stand above the lost word. A kernel
+whose stacks have a guard page (CONFIG_VMAP_STACK, x86 since v4.9) faults before one can run over,
+and says so; without a word of it in the log the magic was overwritten by somebody, or by nobody.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
 
+_NEAR_END = 64
+"""Words above the magic in which calls at the end of a stack leave their return addresses."""
+_CALLS = 3
 MAGIC = 0x57AC6E9D
 _MOST = 8
 """More broken stacks than that are no overflow: this kernel keeps its magic elsewhere."""
@@ -33,6 +40,7 @@ _MOST = 8
 def detect(scene: Scene) -> Iterator[Finding]:
     """Yield one finding for each stack whose end was overwritten."""
     below = _thread_info(scene.program)
+    guarded = scene.program.type("struct task_struct").has_member("stack_vm_area")
     broken: list[tuple[int, int, int, bool]] = []
     sleepers = scene.locks.stacks.sleepers
     for task, brief in census(scene.program).tasks:
@@ -41,15 +49,18 @@ def detect(scene: Scene) -> Iterator[Finding]:
             continue  # its pointer leads elsewhere: the task itself is damaged
         end = brief.stack + below
         try:
-            found, *above = struct.unpack("=9Q", scene.program.read(end, 72))
+            found, *above = struct.unpack(
+                f"={_NEAR_END + 1}Q", scene.program.read(end, 8 * (_NEAR_END + 1))
+            )
         except READ_ERRORS:
             continue
         if found != MAGIC:
-            broken.append((brief.pid or 0, end, found, sum(map(bool, above)) >= 4))
+            calls = sum(1 for word in above if scene.locks.stacks.names(word))
+            broken.append((brief.pid or 0, end, found, calls >= _CALLS and not guarded))
             if len(broken) > _MOST:
                 return
-    for pid, end, found, more in broken:
-        yield _finding(scene, pid, end, found, more=more)
+    for pid, end, found, ran_over in broken:
+        yield _finding(scene, pid, end, found, ran_over=ran_over)
 
 
 def _thread_info(program: Program) -> int:
@@ -64,8 +75,8 @@ def _thread_info(program: Program) -> int:
     return int(sizeof(program.type("struct thread_info")))
 
 
-def _finding(scene: Scene, pid: int, end: int, found: int, *, more: bool) -> Finding:
-    """:param more: the words above are used too, as they are where a stack ran over"""
+def _finding(scene: Scene, pid: int, end: int, found: int, *, ran_over: bool) -> Finding:
+    """:param ran_over: more than the lost word says so"""
     task = find_task(scene.program, pid)
     comm = task.comm.string_().decode(errors="backslashreplace") if task else ""
     blame = scene.blame(int(task)) if task else None
@@ -77,7 +88,7 @@ def _finding(scene: Scene, pid: int, end: int, found: int, *, more: bool) -> Fin
             f"over, or somebody wrote there. The task is in {called(blame)}. What lies below the "
             "stack may be damaged too."
         ),
-        confidence=0.8 if more else 0.45,
+        confidence=0.8 if ran_over else 0.45,
         severity=Severity.FATAL,
         culprit=blame,
         tasks=(TaskRole(pid=pid, comm=comm, role="culprit"),),

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kautopsy.kernel.reading import known, readable
+from kautopsy.kernel.tasks import task_object
 from kautopsy.kernel.workqueues import Work, works
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Kind
@@ -41,7 +43,8 @@ def detect(scene: Scene) -> Iterator[Finding]:
         inactive = work.inactive if isinstance(work.inactive, int) else 0
         starving = work.starving if isinstance(work.starving, int) else 0
         runs = work.running or work.state == "R"
-        if runs and work.cpu >= 0 and pending and max(starving, work.at_least) >= HOG:
+        hogs = max(starving, work.at_least) >= HOG and _charged(scene, work) >= NOTICED
+        if runs and work.cpu >= 0 and pending and hogs:
             yield _finding(scene, work, pending, "pool", 0.88)
         elif not runs and inactive and work.at_least >= NOTICED and work.task not in blocked:
             # One that waits for a lock is a victim itself: the waits-for graph knows better.
@@ -49,6 +52,15 @@ def detect(scene: Scene) -> Iterator[Finding]:
             yield _finding(scene, work, inactive, "queue", confidence)
         elif runs and isinstance(work.used, int) and work.used >= LOOPS:
             yield _finding(scene, work, pending, "loop", 0.65)
+
+
+def _charged(scene: Scene, work: Work) -> int:
+    """CPU time of the worker, nanoseconds: who keeps a CPU to itself has used it.
+
+    Since when the pool starves is but one word, which the dump may have lost.
+    """
+    worker = task_object(scene.program, work.task)
+    return known(readable(lambda: int(worker.se.sum_exec_runtime)), HOG)
 
 
 def _finding(scene: Scene, work: Work, starving: int, of: str, confidence: float) -> Finding:
