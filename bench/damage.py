@@ -38,6 +38,7 @@ from kautopsy.model.errors import KautopsyError
 from kautopsy.model.finding import Verdict
 from kautopsy.model.report import Report
 from kautopsy.symbols.ladder import open_program
+from kautopsy.triage.detector import DEFECT
 from kautopsy.triage.isolation import End, Ended, Limits, analyse
 
 SECONDS = 120.0
@@ -293,6 +294,9 @@ def judge(sound: Sound, report: Report, ended: list[Ended]) -> tuple[str, str]:
     """What a report on a damaged dump is worth."""
     if ended and ended[0].end is not End.FAILURE:
         return _end(ended[0])
+    defects = [note for note in report.symbols.notes if DEFECT in note]
+    if defects:
+        return "traceback", defects[0]
     assert report.dump is not None
     verdict = report.verdict
     if verdict is None or verdict.kind is Kind.UNKNOWN:
@@ -337,6 +341,12 @@ def name_matches(name: str) -> Callable[[str], bool]:
 
 
 def sounds(dumps: Path | None) -> Iterator[Sound]:
+    """As :func:`dumps_of`, without the paths."""
+    for sound, _path in dumps_of(dumps):
+        yield sound
+
+
+def dumps_of(dumps: Path | None) -> Iterator[tuple[Sound, Path]]:
     """A healthy machine and one of each family of deaths; played if they are not there yet."""
     from bench.verdicts import dump_of
 
@@ -354,7 +364,8 @@ def sounds(dumps: Path | None) -> Iterator[Sound]:
     ):
         played = dump_of(find_scene(name), fetch_kernel(series), dumps, play_it=True)
         assert played is not None
-        yield Sound.read(f"{series}/{name}", Path(played.vmcore), played.scene, *less)
+        path = Path(played.vmcore)
+        yield Sound.read(f"{series}/{name}", path, played.scene, *less), path
 
 
 def show(results: list[Result]) -> None:

@@ -303,6 +303,36 @@ def test_a_child_that_dies_leaves_the_rows_it_sent(monkeypatch: pytest.MonkeyPat
         assert database.notes == ["a: reading ended early: the process that read it died of SIGBUS"]
 
 
+def test_a_child_that_fails_is_not_said_to_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _child(
+        monkeypatch,
+        "send(Answer(opened=opened('vmcore')))\n"
+        "os.close(1)\n"
+        "import time; time.sleep(0.2)\n"  # an interpreter takes its time to end
+        "sys.exit(4)",
+    )
+    with Database([source]) as database:
+        database.query("select count(*) from taints", max_rows=9, seconds=9)
+        assert database.notes == ["a: reading ended early: the process that read it exited with 4"]
+
+
+def test_an_exception_of_a_reader_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _child(
+        monkeypatch,
+        "from kautopsy.shell import sql_child\n"
+        "def answers(subject, ask):\n"
+        "    yield Answer(opened=opened('vmcore'))\n"
+        "    yield Answer(table='taints', rows=msgspec.Raw(b'[{}]'))\n"
+        "    [].pop()\n"
+        "sql_child.answers = answers\n"
+        "sys.exit(sql_child.main())",
+    )
+    with Database([source]) as database:
+        assert database.query("select count(*) from taints", max_rows=9, seconds=9).rows == ((1,),)
+        [note] = database.notes
+        assert "reading ended early" in note and "IndexError: pop from empty list" in note
+
+
 def test_a_dump_that_cannot_be_opened_costs_the_others_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -30,26 +30,50 @@ def test_a_dump_without_anything_yields_no_finding_and_says_why(scene: Scene) ->
     assert any("types (DWARF or BTF)" in note for note in scene.notes)
 
 
+GOOD = Finding(kind=Kind.PANIC, title="", explanation="", confidence=0.9, severity=Severity.FATAL)
+
+
 def test_a_detector_that_fails_takes_no_other_down(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = Finding(
-        kind=Kind.PANIC, title="", explanation="", confidence=0.9, severity=Severity.FATAL
-    )
-
     def fails(scene: Scene) -> Iterator[Finding]:
-        yield good
+        yield GOOD
         raise FaultError("no such page", 0xFFFF888000001000)
 
     def works(scene: Scene) -> Iterator[Finding]:
-        yield good
+        yield GOOD
 
     made = (Detector("fails", "", (), fails), Detector("works", "", (), works))
     monkeypatch.setattr(module, "detectors", lambda: made)
-    assert list(investigate(scene)) == [good, good]
+    assert list(investigate(scene)) == [GOOD, GOOD]
     [note] = scene.notes
     assert note.startswith("fails not looked for to the end")
     assert "0xffff888000001000" in note
+
+
+def test_a_defect_is_told_and_takes_no_other_down(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(scene: Scene) -> Iterator[Finding]:
+        yield GOOD
+        raise AssertionError("a list that is none")
+
+    seen = []
+
+    def asks(scene: Scene) -> Iterator[Finding]:
+        seen.append(tuple(scene.unfinished))
+        return iter(())
+
+    made = (Detector("fails", "", (), fails), Detector("asks", "", (), asks, last=True))
+    monkeypatch.setattr(module, "detectors", lambda: made)
+    assert list(investigate(scene)) == [GOOD]
+    assert module.DEFECT in scene.notes[0] and "a list that is none" in scene.notes[0]
+    assert seen == [("fails",)]
+
+
+def test_what_depends_on_the_others_comes_last() -> None:
+    assert [one.name for one in detectors() if one.last] == ["operator"]
+    assert detectors()[-1].name == "operator"
 
 
 def test_each_detector_is_a_page() -> None:

@@ -128,6 +128,12 @@ def main() -> int:
     except MemoryError:
         send(Answer(failure=Failure.out_of_memory(subject.dump, subject.memory_bytes)))
         return 0
+    except BrokenPipeError:
+        raise  # nobody listens any more
+    except Exception as error:
+        # A defect of a reader's, met by a dump like no other: told by its name, not by our death.
+        send(Answer(failure=Failure.of_defect(subject.dump, error)))
+        return 0
     send(Answer(final=True))
     return 0
 

@@ -90,7 +90,13 @@ class DumpSource:
         :raises KautopsyError: the dump cannot be opened
         """
         child = self._begun.pop() if self._begun else self._start()
-        timer = threading.Timer(self.limits.seconds, child.kill)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            child.kill()
+
+        timer = threading.Timer(self.limits.seconds, end)
         timer.daemon = True
         timer.start()
         opened = finished = False
@@ -108,6 +114,7 @@ class DumpSource:
                 opened = opened or answer.opened is not None
                 finished = answer.final
                 yield answer
+            child.wait()  # it ends by itself, and how must not be blamed on us
         finally:
             timer.cancel()
             if not finished and child.poll() is None:
@@ -119,7 +126,9 @@ class DumpSource:
                         stream.close()
         if finished:
             return
-        why = _how_it_died(child.returncode, self.limits)
+        why = _how_it_died(child.returncode)
+        if late.is_set():
+            why = f"it took longer than its {self.limits.seconds:.0f} s"
         if not opened:
             raise UnreadableError(why, thing=str(self.path), slug="analysis-died")
         yield Answer(note=f"reading ended early: {why}", final=True)
@@ -133,9 +142,7 @@ def _tell(child: subprocess.Popen[bytes], what: Subject | Question) -> None:
         child.stdin.flush()
 
 
-def _how_it_died(code: int, limits: Limits) -> str:
-    if code == -signal.SIGKILL:
-        return f"the process that read it was killed, perhaps after its {limits.seconds:.0f} s"
+def _how_it_died(code: int) -> str:
     if code < 0:
         return f"the process that read it died of {signal.Signals(-code).name}"
     return f"the process that read it exited with {code}"

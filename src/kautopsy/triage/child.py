@@ -59,6 +59,18 @@ class Failure(msgspec.Struct, frozen=True):
             int(ExitCode.UNREADABLE),
         )
 
+    @classmethod
+    def of_defect(cls, dump: str, error: Exception) -> Failure:
+        """Nobody expected ``error``."""
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return cls(
+            "analysis-died",
+            f"the process that read it failed with {words}",
+            dump,
+            "this is a defect of kautopsy; kautopsy report tells what else can be read",
+            int(ExitCode.UNREADABLE),
+        )
+
     def error(self) -> KautopsyError:
         """The error again, on the parent's side."""
         return error_from(

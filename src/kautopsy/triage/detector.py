@@ -32,6 +32,8 @@ class Detector:
     doc: str
     needs: tuple[Need, ...]
     detect: Detect
+    last: bool = False
+    """It asks what came of the others."""
 
     def missing(self, scene: Scene) -> str | None:
         """What ``scene`` lacks of :attr:`needs`, in words."""
@@ -45,11 +47,16 @@ class Detector:
         return None
 
 
+DEFECT = "which is a defect of kautopsy"
+"""What a note says of an exception that nobody expected."""
+
 _DETECTORS: dict[str, Detector] = {}
 
 
-def detector(*needs: Need) -> Callable[[Detect], Detector]:
+def detector(*needs: Need, last: bool = False) -> Callable[[Detect], Detector]:
     """Declare a detector: ``@detector(Need.LOG)`` over a generator of findings.
+
+    :param last: it is run after all others
 
     Its name is its module's, its doc the module's docstring.
     """
@@ -57,19 +64,19 @@ def detector(*needs: Need) -> Callable[[Detect], Detector]:
     def declare(detect: Detect) -> Detector:
         module = importlib.import_module(detect.__module__)
         name = detect.__module__.rsplit(".", 1)[1].replace("_", "-")
-        _DETECTORS[name] = Detector(name, module.__doc__ or "", needs, detect)
+        _DETECTORS[name] = Detector(name, module.__doc__ or "", needs, detect, last)
         return _DETECTORS[name]
 
     return declare
 
 
 def detectors() -> tuple[Detector, ...]:
-    """Every detector there is, by name."""
+    """Every detector there is, by name, those that come last last."""
     import kautopsy.triage.detectors
 
     for module in pkgutil.iter_modules(kautopsy.triage.detectors.__path__):
         importlib.import_module(f"kautopsy.triage.detectors.{module.name}")
-    return tuple(_DETECTORS[name] for name in sorted(_DETECTORS))
+    return tuple(sorted(_DETECTORS.values(), key=lambda one: (one.last, one.name)))
 
 
 def investigate(scene: Scene) -> Iterator[Finding]:
@@ -83,6 +90,13 @@ def investigate(scene: Scene) -> Iterator[Finding]:
         try:
             yield from one.detect(scene)
         except READ_ERRORS as error:
+            scene.unfinished.append(one.name)
             scene.notes.append(f"{one.name} not looked for to the end: {reason(error)}")
+        except MemoryError:
+            raise  # of all, not of one
+        except Exception as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            scene.unfinished.append(one.name)
+            scene.notes.append(f"{one.name} not looked for to the end, {DEFECT}: {words}")
     for missing, names in lacking.items():
         scene.notes.append(f"not looked for, as the dump lacks {missing}: {', '.join(names)}")

@@ -59,6 +59,8 @@ class Scene:
         """The crashes that the log tells of, oldest first."""
         self.notes: list[str] = []
         """What could not be read or went wrong on the way; told in the report."""
+        self.unfinished: list[str] = []
+        """What was not looked at to its end: tables and detectors. What was not seen may be."""
         self._frames: dict[int, tuple[Frame, ...]] = {}
         if self.has_types:
             see_modules(program)
@@ -75,6 +77,8 @@ class Scene:
             for row in table(self.program):
                 rows.append(row)
         except READ_ERRORS as error:
+            if not isinstance(error, LookupError):  # else this kernel has no such thing
+                self.unfinished.append(what)
             self.notes.append(f"{what}: only {len(rows)} could be read: {reason(error)}")
         return tuple(rows)
 
@@ -144,6 +148,7 @@ class Scene:
         try:
             use = memory_use(self.program)
         except READ_ERRORS as error:
+            self.unfinished.append("memory")
             self.notes.append(f"memory could not be read: {reason(error)}")
             return None
         caches = [
@@ -188,6 +193,7 @@ class Scene:
         try:
             return tuple(find_spins(self.program, self.cpus))
         except READ_ERRORS as error:
+            self.unfinished.append("spinning CPUs")
             self.notes.append(f"spinning CPUs could not be found: {reason(error)}")
             return ()
 

@@ -12,8 +12,8 @@ inject-nmi`` and the NMI button all end there. Hardware that reports a fault thr
 
 That somebody pulled the trigger does not say that the machine was well: the other detectors look
 for what made them do it, and the verdict prefers what they find. Where they could not look, for
-lack of types, of tasks or of a part of the dump, nobody can say that the machine was well, and the
-confidence is low.
+lack of types, of tasks or of a part of the dump, or did not come to their end, nobody can say that
+the machine was well, and the confidence is low.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _command(task: Object) -> str | None:
     return text(b" ".join(words)).strip() or None if words else None
 
 
-@detector()
+@detector(last=True)
 def detect(scene: Scene) -> Iterator[Finding]:
     """Yield at most one finding."""
     crash = scene.crash
@@ -50,7 +50,8 @@ def detect(scene: Scene) -> Iterator[Finding]:
 
 
 def _was_looked_at(scene: Scene) -> bool:
-    return scene.has_types and scene.dump.complete and not scene.locks_are_partial
+    whole = scene.has_types and scene.dump.complete and not scene.unfinished
+    return whole and not scene.locks_are_partial
 
 
 def _confidence(scene: Scene, known: float) -> float:

@@ -49,18 +49,25 @@ def detect(scene: Scene) -> Iterator[Finding]:
             continue  # its pointer leads elsewhere: the task itself is damaged
         end = brief.stack + below
         try:
-            found, *above = struct.unpack(
-                f"={_NEAR_END + 1}Q", scene.program.read(end, 8 * (_NEAR_END + 1))
-            )
+            found = scene.program.read_u64(end)
         except READ_ERRORS:
             continue
         if found != MAGIC:
-            calls = sum(1 for word in above if scene.locks.stacks.names(word))
-            broken.append((brief.pid or 0, end, found, calls >= _CALLS and not guarded))
+            ran_over = not guarded and _was_used(scene, end + 8)
+            broken.append((brief.pid or 0, end, found, ran_over))
             if len(broken) > _MOST:
                 return
     for pid, end, found, ran_over in broken:
         yield _finding(scene, pid, end, found, ran_over=ran_over)
+
+
+def _was_used(scene: Scene, above: int) -> bool:
+    """Whether calls have left their return addresses above the end of a stack."""
+    try:
+        words = struct.unpack(f"={_NEAR_END}Q", scene.program.read(above, 8 * _NEAR_END))
+    except READ_ERRORS:
+        return False
+    return sum(1 for word in words if scene.locks.stacks.names(word)) >= _CALLS
 
 
 def _thread_info(program: Program) -> int:
