@@ -56,14 +56,14 @@ class Watched:
         self.opened.program.add_memory_segment(0, (1 << 64) - 1, self._read, False)
 
     def _read(self, address: int, count: int, _offset: int, _physical: bool) -> bytes:
-        content = self._under.read(address, count)
+        content: bytes = self._under.read(address, count)
         if self.alter is None:
             self.reads.append((address, count))
             return content
         return self.alter(address, content)
 
     def original(self, address: int, count: int) -> bytes:
-        return self._under.read(address, count)
+        return bytes(self._under.read(address, count))
 
     @property
     def program(self) -> Program:
