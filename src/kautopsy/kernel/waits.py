@@ -169,18 +169,6 @@ class Stacks:
                 base,
             )
 
-    def illegible(self) -> int:
-        """How many tasks sleep on stacks on which no call has left an address: pages were lost.
-
-        Those that ended are not asked: nobody will return there.
-        """
-        lowest = self.names.lowest
-        return sum(
-            one.state not in ("Z", "X")
-            and not any(word >= lowest for word in words_of(one.raw[: 8 * _NEAR_TOP]))
-            for one in self.sleepers.values()
-        )
-
     def on_stack_of(self, address: int, task: int) -> bool:
         """Whether ``address`` lies on the stack of the sleeping task at ``task``."""
         sleeper = self.sleepers.get(task)

@@ -20,7 +20,7 @@ from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.slabs import slab_caches
 from kautopsy.kernel.spins import Spin, find_spins
 from kautopsy.kernel.stacks import backtrace, kernel_frames, locate, to_frame
-from kautopsy.kernel.tasks import task_object
+from kautopsy.kernel.tasks import task_object, words_of
 from kautopsy.kernel.threads import missing
 from kautopsy.kernel.workqueues import work_at_hand
 from kautopsy.model.base import Unreadable
@@ -36,6 +36,10 @@ _R = TypeVar("_R")
 
 LARGEST = 8
 """How many slab caches and processes a report names."""
+
+
+_TOP = 16
+"""Words of a stack."""
 
 
 def _sizes(program: Program) -> Iterator[Process]:
@@ -109,7 +113,13 @@ class Scene:
         if problem is not None:
             return True
         stacks = self.locks.stacks
-        return stacks.illegible() > len(stacks.sleepers) // 1000
+        lowest = stacks.names.lowest
+        # Where a task sleeps its switch has left an address of the scheduler's on top of its stack.
+        lost = sum(
+            max(words_of(one.raw[: 8 * _TOP]), default=0) < lowest and one.state not in ("Z", "X")
+            for one in stacks.sleepers.values()
+        )
+        return bool(lost > len(stacks.sleepers) // 1000)
 
     def frames(self, task: int) -> tuple[Frame, ...]:
         """Backtrace of the task whose ``task_struct`` is at ``task``."""
