@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,9 @@ _ARCHITECTURES = {
 _LITTLE_ENDIAN = {"x86_64", "i686", "aarch64", "armv7l", "ppc64le", "riscv64"}
 # Told for each time a file is opened; that it is flattened, DumpFile says.
 logging.getLogger("drgn").addFilter(lambda record: "flattened format" not in record.getMessage())
+# libkdumpfile takes the way that addresses are translated from it, and refuses all that have none
+# ("Invalid kernel version"), in words that need not be text.
+_VERSION = re.compile(r"\d{1,3}\.\d{1,3}(?!\d)")
 _LIVE = {Path("/proc/kcore"), Path("/dev/mem"), Path("/dev/crash")}
 _64_BIT = set(_ARCHITECTURES) - {"i686", "armv7l"}
 
@@ -83,7 +87,7 @@ def open_dump(path: Path) -> BareDump:
 
 
 def _opened(path: Path, file: DumpFile, info: VmcoreInfo | None) -> BareDump:
-    if info is not None and info.release is not None:
+    if info is not None and _VERSION.match(info.release or ""):
         program = _program(path, file, None)
     else:
         info = find_vmcoreinfo(path, lambda text: _program(path, file, text))
@@ -95,7 +99,8 @@ def _opened(path: Path, file: DumpFile, info: VmcoreInfo | None) -> BareDump:
                 slug="no-vmcoreinfo" if file.complete else "truncated",
                 hint="in QEMU give the guest a vmcoreinfo device" if file.complete else "",
             )
-        problem = "no VMCOREINFO in its headers: that of the kernel's memory is used"
+        what = "no" if file.release is None else "no readable"
+        problem = f"{what} VMCOREINFO in its headers: that of the kernel's memory is used"
         others = tuple(one for one in file.problems if one != NO_VMCOREINFO)
         file = msgspec.structs.replace(
             file,

@@ -49,8 +49,13 @@ def _row(
 ) -> Process:
     rss = readable(lambda: memory.of(task, mm))
 
-    def part(name: str) -> int | Unreadable:
-        return rss if isinstance(rss, Unreadable) else int(getattr(rss, name)) * page
+    parts: tuple[int | Unreadable, ...]
+    if isinstance(rss, Unreadable):
+        parts = (rss,) * 5
+    else:
+        kinds = (rss.file, rss.anon, rss.shmem, rss.swap)
+        parts = (rss.total * page, *[pages * page for pages in kinds])
+    total, file, anon, shmem, swap = parts
 
     def of(name: str, read: Callable[[], int]) -> int | Unreadable:
         return readable(read) if name in wanted else NOT_WANTED
@@ -59,11 +64,11 @@ def _row(
         pid=pid,
         comm=comm,
         threads=of("threads", lambda: int(task.signal.nr_threads)),
-        rss=part("total"),
-        anon=part("anon"),
-        file=part("file"),
-        shmem=part("shmem"),
-        swap=part("swap"),
+        rss=total,
+        anon=anon,
+        file=file,
+        shmem=shmem,
+        swap=swap,
         virtual=of("virtual", lambda: int(mm.total_vm) * page),
         oom_score_adj=of("oom_score_adj", lambda: int(task.signal.oom_score_adj)),
     )

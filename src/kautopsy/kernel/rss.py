@@ -49,34 +49,36 @@ class _Counters:
         if member.kind != TypeKind.ARRAY:
             raise LookupError("rss_stat is no array")
         counter = member.type
-        self._program = program
-        self._places = [
+        self._read = program.read
+        places = [
             sizeof(counter) * int(program.constant(name))
             for name in ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES", "MM_SWAPENTS")
         ]
-        self._size = sizeof(member)
-        self._count = offsetof(counter, "count")
-        self._pointer = offsetof(counter, "counters")
+        count, pointer = offsetof(counter, "count"), offsetof(counter, "counters")
+        self._counts = [(place + count) // 8 for place in places]
+        self._pointers = [(place + pointer) // 8 for place in places]
+        self._words = struct.Struct(f"={sizeof(member) // 8}q")
+        self._offset = int(offsetof(program.type("struct mm_struct"), "rss_stat"))
         offsets = program["__per_cpu_offset"]
         self._cpus = [int(offsets[cpu]) for cpu in for_each_online_cpu(program)]
 
     def of(self, mm: Object) -> TaskRss:
-        read = self._program.read
-        raw = read(mm.rss_stat.address_, self._size)
-        sums = [struct.unpack_from("=q", raw, place + self._count)[0] for place in self._places]
-        pointers = [
-            struct.unpack_from("=Q", raw, place + self._pointer)[0] for place in self._places
-        ]
+        read = self._read
+        words = self._words.unpack(read(mm.value_() + self._offset, self._words.size))
+        sums = [words[at] for at in self._counts]
+        pointers = [words[at] & _WORD for at in self._pointers]
         low, high = min(pointers), max(pointers)
+        if high - low > _TOGETHER:
+            for number, pointer in enumerate(pointers):
+                for offset in self._cpus:
+                    (value,) = struct.unpack("=i", read(pointer + offset & _WORD, 4))
+                    sums[number] += value
+            return TaskRss(*sums)
         # One allocation since 14ef95be6f55 ("kernel/fork: group allocation/free of per-cpu counters
         # for mm struct", v6.6).
-        together = high - low <= _TOGETHER
+        size = high - low + 4
+        places = [pointer - low >> 2 for pointer in pointers]
         for offset in self._cpus:
-            near = read(low + offset & _WORD, high - low + 4) if together else b""
-            for number, pointer in enumerate(pointers):
-                if together:
-                    (value,) = struct.unpack_from("=i", near, pointer - low)
-                else:
-                    (value,) = struct.unpack("=i", read(pointer + offset & _WORD, 4))
-                sums[number] += value
+            near = struct.unpack(f"={size // 4}i", read(low + offset & _WORD, size))
+            sums = [known + near[at] for known, at in zip(sums, places, strict=True)]
         return TaskRss(*sums)

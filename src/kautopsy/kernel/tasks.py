@@ -71,7 +71,9 @@ def state_of(task: Object) -> str:
     """One letter; ``?`` where it cannot be read."""
     try:
         return task_state_to_char(task)
-    except READ_ERRORS:
+    except MemoryError:
+        raise
+    except Exception:  # drgn's is a bare one where the kernel's task_state_array is damaged
         return "?"
 
 

@@ -68,13 +68,14 @@ class Names:
         self._modules = modules
         self._release = version(release)
         self._found: dict[tuple[str, FindObjectFlags], Object | None] = {}
-        self._found_types: dict[tuple[str, TypeKindSet], Type | None] = {}
+        self._found_types: dict[tuple[str, int], Type | None] = {}
 
     def find_type(
         self, program: Program, kinds: TypeKindSet, name: str, filename: str | None
     ) -> Type | None:
         """drgn's type finder. BTF knows no file names, so ``filename`` is not looked at."""
-        key = (name, kinds)
+        # The hash of a set of kinds is its bits; comparing two sets takes far longer.
+        key = (name, hash(kinds))
         if key in self._found_types:  # helpers ask for `struct task_struct` once a task
             return self._found_types[key]
         found = self._find_type(name, kinds)

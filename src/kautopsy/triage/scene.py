@@ -116,8 +116,9 @@ class Scene:
         lowest = stacks.names.lowest
         # Where a task sleeps its switch has left an address of the scheduler's on top of its stack.
         lost = sum(
-            max(words_of(one.raw[: 8 * _TOP]), default=0) < lowest and one.state not in ("Z", "X")
+            one.state == "?" or max(words_of(one.raw[: 8 * _TOP]), default=0) < lowest
             for one in stacks.sleepers.values()
+            if one.state not in ("Z", "X")
         )
         return bool(lost > len(stacks.sleepers) // 1000)
 
