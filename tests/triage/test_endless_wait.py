@@ -53,3 +53,15 @@ def test_one_that_is_over_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(endless_wait.detect.detect(over)) == []
     silent = scene(monkeypatch, ("usb 1-1: new device",), "msleep", "netdev_run_todo")
     assert list(endless_wait.detect.detect(silent)) == []
+
+
+def test_a_tasklet_that_is_disabled_never_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = ("schedule", "tasklet_kill", "port_remove", "kthread")
+    made = scene(monkeypatch, (), *stack)
+    assert list(endless_wait.detect.detect(made)) == []
+    function = Frame(function="port_bh", module="nic", offset=0)
+    monkeypatch.setattr(endless_wait, "_disabled_tasklet", lambda scene, task: (1, function))
+    [finding] = endless_wait.detect.detect(made)
+    assert finding.culprit is not None
+    assert finding.culprit.function == "port_remove"
+    assert "port_bh() [nic]" in finding.explanation

@@ -52,3 +52,19 @@ def test_a_large_cache_that_can_be_shrunk_is_no_leak() -> None:
 def test_what_cannot_be_read_is_not_called_unexplained() -> None:
     damaged = msgspec.structs.replace(WELL, free=10 * MIB, file=Unreadable("missing page"))
     assert not any("no counter" in eater.what for eater in _eaters(damaged))
+
+
+def test_caches_of_one_thing_are_told_by_their_number() -> None:
+    def many(name: str, size: int, count: int) -> Consumer:
+        return Consumer(kind=ConsumerKind.SLAB, name=name, bytes=size, count=count)
+
+    largest = (
+        many("kmalloc-4k", 520 * MIB, 130_000),
+        many("skbuff_head_cache", 32 * MIB, 129_400),
+        many("dentry", 20 * MIB, 90_000),
+    )
+    held = msgspec.structs.replace(
+        WELL, free=90 * MIB, slab_unreclaimable=590 * MIB, largest=largest
+    )
+    [found] = _suspicion(held, 1000 * MIB)
+    assert [one.value for one in found.evidence if "as many" in one.what] == ["skbuff_head_cache"]

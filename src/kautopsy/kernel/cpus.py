@@ -81,6 +81,7 @@ class Cpu(msgspec.Struct, frozen=True):
         int | Unreadable | None,
         Column("CPU time that the task has taken since; None if idle", unit="ns"),
     ]
+    tick_hangs: Annotated[bool, Column("the timer interrupt that it is in has lasted for seconds")]
 
 
 def running_stack(program: Program, task: Object) -> LinuxKernelStack | None:
@@ -91,11 +92,12 @@ def running_stack(program: Program, task: Object) -> LinuxKernelStack | None:
         return None
 
 
-def stopped_at(frames: list[StackFrame]) -> int:
+def stopped_at(frames: list[StackFrame], *, tick_hangs: bool = False) -> int:
     """Index of the first of ``frames`` that is not about stopping the machine.
 
     The panicking CPU has panic() and the interrupt that called it on top, the others the NMI or
-    the interrupt that stopped them.
+    the interrupt that stopped them. A tick that happened to run then is passed over too, unless it
+    is what does not end (``Cpu.tick_hangs``).
     """
     start = 0
     boundaries = [
@@ -112,7 +114,7 @@ def stopped_at(frames: list[StackFrame]) -> int:
             softirq |= _SOFTIRQ.fullmatch(name) is not None
             if _STOPPING.fullmatch(name):
                 last = index
-        if last < 0 and (boundary is None or not ticking or softirq):
+        if last < 0 and (boundary is None or not ticking or softirq or tick_hangs):
             break
         start = last + 1 if boundary is None else boundary
     return min(start, max(len(frames) - 1, 0))
@@ -135,8 +137,9 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
     stack = running_stack(program, task)
     if pid == 0:
         context = "idle"
+    hangs = _tick_hangs(program, cpu, clock, idle=pid == 0)
     if stack is not None:
-        context, function, interrupts = _doing(program, stack, context)
+        context, function, interrupts = _doing(program, stack, context, tick_hangs=hangs)
     if pid == 0:
         running: int | Unreadable | None = None
         if context in ("irq", "softirq"):
@@ -159,6 +162,7 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
         dead=witnesses[-2] if len(witnesses) > 1 else 0,
         running=running,
         used=None if pid == 0 else readable(lambda: _used(task)),
+        tick_hangs=hangs,
     )
 
 
@@ -169,6 +173,26 @@ def _used(task: Object) -> int:
     """
     entity = task.se
     return max(0, int(entity.sum_exec_runtime) - int(entity.prev_sum_exec_runtime))
+
+
+_TICK_HANGS = 4_000_000_000
+"""A tick takes microseconds, and moves the runqueue's clock; nanoseconds."""
+
+
+def _tick_hangs(program: Program, cpu: int, clock: int, *, idle: bool) -> bool:
+    """Whether a timer interrupt that ``cpu`` is in, if it is in one, has not ended for seconds.
+
+    A callback of an hrtimer that loops, or that rearms its timer in the past, keeps the interrupt
+    going, and all ticks behind it. The clock of an idle CPU stands still for honest reasons: what
+    counts there is since when an interrupt keeps it from idling.
+    """
+
+    def read() -> int:
+        still = _since(clock, int(cpu_rq(program, cpu).clock))
+        return min(still, _since_idle(program, cpu)) if idle else still
+
+    lasted = readable(read)
+    return isinstance(lasted, int) and lasted >= _TICK_HANGS
 
 
 def _silent(program: Program, cpu: int, clock: int) -> tuple[int | Unreadable, list[int]]:
@@ -215,11 +239,13 @@ def _since_idle(program: Program, cpu: int) -> int:
     return max(0, end - int(base.idle_entrytime))
 
 
-def _doing(program: Program, stack: LinuxKernelStack, context: str) -> tuple[str, str, bool | None]:
+def _doing(
+    program: Program, stack: LinuxKernelStack, context: str, *, tick_hangs: bool
+) -> tuple[str, str, bool | None]:
     frames = list(kernel_frames(stack))
     if not frames:
         return "user" if context == "unknown" else context, "", True
-    first = stopped_at(frames)
+    first = stopped_at(frames, tick_hangs=tick_hangs)
     frame = frames[first]
     found: Frame = to_frame(program, frame)
     kind = StackKind.UNKNOWN

@@ -62,7 +62,7 @@ def find_spins(program: Program, cpus: tuple[Cpu, ...]) -> Iterator[Spin]:
         if stack is None:
             continue
         frames = list(kernel_frames(stack))
-        start = stopped_at(frames)
+        start = stopped_at(frames, tick_hangs=cpu.tick_hangs)
         for frame in frames[start : start + _DEPTH]:
             if frame.is_inline:
                 continue

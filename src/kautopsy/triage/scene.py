@@ -196,7 +196,8 @@ class Scene:
         if stack is None:
             return ()
         frames = list(kernel_frames(stack))
-        return tuple(to_frame(self.program, frame) for frame in frames[stopped_at(frames) :])
+        start = stopped_at(frames, tick_hangs=cpu.tick_hangs)
+        return tuple(to_frame(self.program, frame) for frame in frames[start:])
 
     @cached_property
     def spins(self) -> tuple[Spin, ...]:

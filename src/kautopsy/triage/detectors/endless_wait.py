@@ -3,6 +3,10 @@
 Some code waits by looking again and again, a moment's sleep in between, and says so in the log when
 that takes too long. No task is ever asleep for seconds then, so no rule about long sleeps sees it.
 A complaint counts while a task is still inside of the loop that made it; one that is over does not.
+
+One such loop says nothing: ``tasklet_kill()`` waits until a tasklet that was scheduled has run. One
+that is disabled (``tasklet_struct.count``) never runs; the softirq schedules it again and again,
+which keeps ksoftirqd busy and wakes up who waits each time (kernel/softirq.c).
 """
 
 from __future__ import annotations
@@ -11,10 +15,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from drgn import Object
+
 from kautopsy.kernel.locks import who
+from kautopsy.kernel.reading import READ_ERRORS
+from kautopsy.kernel.stacks import locate
 from kautopsy.kernel.tasks import plain
 from kautopsy.model.crash import Frame, Kind
-from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
+from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
@@ -48,6 +56,13 @@ _COMPLAINTS = (
 )
 
 
+_TASKLET_KILL = frozenset({"tasklet_kill"})
+_TASKLET_STATE_SCHED = 1
+_MAX_DISABLED = 64
+_DEPTH = 96
+"""Words of a stack in which tasklet_kill() has kept its argument."""
+
+
 @detector(Need.LOG, Need.TYPES)
 def detect(scene: Scene) -> Iterator[Finding]:
     """Yield one finding for each kind of complaint of which a task is still in the loop."""
@@ -58,6 +73,10 @@ def detect(scene: Scene) -> Iterator[Finding]:
         inside = next(_inside(scene, complaint.loops), None)
         if inside is not None:
             yield _finding(scene, complaint, said, *inside)
+    for task, frames in _inside(scene, _TASKLET_KILL):
+        disabled = _disabled_tasklet(scene, task)
+        if disabled is not None:
+            yield _killing(scene, task, culprit(frames), *disabled)
 
 
 def _inside(scene: Scene, loops: frozenset[str]) -> Iterator[tuple[int, tuple[Frame, ...]]]:
@@ -76,6 +95,55 @@ def _outside(
     at = [n for n, frame in enumerate(frames) if plain(frame.function or "") in loops]
     if at:
         yield task, frames[at[-1] + 1 :]
+
+
+def _disabled_tasklet(scene: Scene, task: int) -> tuple[int, Frame] | None:
+    """A tasklet that is scheduled and disabled, and its function, among a sleeper's pointers."""
+    sleeper = scene.locks.stacks.sleepers.get(task)
+    for word in dict.fromkeys(sleeper.words[:_DEPTH] if sleeper is not None else ()):
+        if word % 8 or not word >> 63:
+            continue
+        try:
+            tasklet = Object(scene.program, "struct tasklet_struct *", word)
+            count = int(tasklet.count.counter)
+            if int(tasklet.state) & ~3 == 0 and int(tasklet.state) & _TASKLET_STATE_SCHED:
+                frame = locate(scene.program, int(tasklet.func))
+                if 0 < count < _MAX_DISABLED and frame.function and frame.offset == 0:
+                    return count, frame
+        except READ_ERRORS:
+            continue
+    return None
+
+
+def _killing(
+    scene: Scene, task: int, blame: Culprit | None, count: int, function: Frame
+) -> Finding:
+    pid, comm = who(scene.locks.stacks, task)
+    tasklet = called(culprit((function,)))
+    return Finding(
+        kind=Kind.HUNG_TASK,
+        title=f"{comm} (pid {pid}) waits in {called(blame)} for a tasklet that is disabled",
+        explanation=(
+            f"{comm} (pid {pid}), in {called(blame)}, called tasklet_kill() and waits until the "
+            f"tasklet of {tasklet} has run. It was scheduled and then disabled {count} time(s), so "
+            "it never runs: the softirq puts it off again and again, and the wait never ends. A "
+            "CPU is kept busy by that."
+        ),
+        confidence=0.85,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=(TaskRole(pid=pid, comm=comm, role="waiter"),),
+        evidence=(
+            Evidence(
+                what="the tasklet",
+                value=f"of {tasklet}: scheduled, disabled {count} time(s)",
+                show="struct tasklet_struct",
+            ),
+            Evidence(what="waits in", value="tasklet_kill()", show=f"bt {pid}"),
+        ),
+        next=(f"Enable the tasklet before tasklet_kill() in {called(blame)}.", f"bt -l {pid}"),
+        key=f"hung-task:tasklet_kill@{blame.function if blame else '?'}",
+    )
 
 
 def _finding(

@@ -136,6 +136,8 @@ def detect(scene: Scene) -> Iterator[Finding]:
         )
         if crash.kind not in _FAULTS or (crash.kind is Kind.HARDWARE_NMI and not died_of_it):
             continue
+        if crash.kind is Kind.REFCOUNT and crash.instruction is None and not crash.frames:
+            continue  # "unregister_netdevice: waiting for ...": endless_wait.py knows who waits
         finding = _finding(scene, crash, died_of_it)
         if finding.key not in seen:
             seen.add(finding.key)

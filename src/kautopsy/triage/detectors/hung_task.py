@@ -36,6 +36,8 @@ SECOND = 1_000_000_000
 NOTICED = 2 * SECOND
 """A wait shorter than this is the life of a busy machine."""
 LONG = 20 * SECOND
+MOVING = 10 * SECOND
+"""A wait for somebody who goes on, as people do in a long queue, must be longer to count."""
 TIMEOUT = 120 * SECOND
 """kernel.hung_task_timeout_secs, as delivered."""
 
@@ -78,6 +80,7 @@ def detect(scene: Scene) -> Iterator[Finding]:
     named = reported(scene)
     going_on = {edge.wait.task for edge in graph.edges if edge.owner.certainty >= 0.5}
     explained = set(behind_dead)
+    explained.update(edge.wait.task for edge in graph.edges if edge.owner.how == VFORK)
     roots: dict[int, list[Edge]] = {}
     for edge in graph.edges:
         if edge.owner.task in going_on or edge.owner.certainty < 0.5 or _is_idle(edge):
@@ -174,6 +177,8 @@ def _held(
     if pids & named.keys():
         confidence = 0.9
     confidence = round(confidence * (0.85 + 0.15 * oldest.owner.certainty), 2)
+    if age < MOVING and not pids & named.keys() and _went_on(scene, root, age):
+        confidence = 0.4
     if age < NOTICED and not pids & named.keys():
         return None
     blame = scene.holder(root, scene.blame(oldest.wait.task))
@@ -237,6 +242,18 @@ def _held(
         ),
         key=f"hung-task:{wait.kind.value}@{blame.function if blame else '?'}",
     )
+
+
+def _went_on(scene: Scene, holder: int, age: int) -> bool:
+    """Whether ``holder`` has run since the first waiter, ``age`` nanoseconds ago, went to sleep.
+
+    It may have taken the lock a moment ago then: in a long queue everybody waits for seconds.
+    """
+    sleeper = scene.locks.stacks.sleepers.get(holder)
+    if sleeper is not None:
+        return sleeper.age < age
+    since = next((cpu.running for cpu in scene.cpus if cpu.task == holder), None)
+    return isinstance(since, int) and since < age
 
 
 def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, int]) -> Finding:

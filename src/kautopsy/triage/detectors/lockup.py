@@ -11,7 +11,8 @@ two of them must agree, or the CPU time that the task was charged.
 
 A CPU that runs a program in user space, or idles, does nothing wrong; one whose idling ended in an
 interrupt that does not return (a timer, a tasklet, NAPI) is as dead as any. One that spins on a
-lock is a victim (spinlock.py). One that waits for another CPU to answer an IPI
+lock is a victim (spinlock.py). One whose interrupts come without end (kernel/storms.py) did nothing
+wrong before, whatever they interrupted. One that waits for another CPU to answer an IPI
 (``smp_call_function_many_cond``) is the victim of a hard lockup there.
 """
 
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 
 from kautopsy.kernel.cpus import Cpu
 from kautopsy.kernel.reading import known
+from kautopsy.kernel.storms import Storm, storm_on
 from kautopsy.model.base import Unreadable
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
@@ -46,7 +48,8 @@ def detect(scene: Scene) -> Iterator[Finding]:
     hard = {int(m[1] or m[2]) for line in scene.log_lines if (m := _HARD.search(line))}
     spinning = {spin.cpu.cpu for spin in scene.spins}
     for cpu in scene.cpus:
-        if cpu.context in ("user", "idle"):
+        storm = storm_on(scene.program, cpu)
+        if cpu.context in ("user", "idle") and storm is None:
             continue
         said = cpu.cpu in hard
         silent = known(cpu.silent, 0) if said else cpu.dead
@@ -54,8 +57,10 @@ def detect(scene: Scene) -> Iterator[Finding]:
         if cpu.pid == 0:
             # The clock of an idle CPU stands still before the interrupt that took it, too.
             silent = running if cpu.interrupts is False else 0
-        if said or silent >= SILENT:
-            yield _hard(scene, cpu, silent, said)
+        if storm is not None and storm.what:
+            yield _drowned(cpu, storm, silent)
+        elif said or silent >= SILENT:
+            yield _hard(scene, cpu, silent, said, storm)
         elif cpu.cpu in spinning:
             continue
         elif _is_busy(cpu, running) or (cpu.cpu in soft and running >= SECOND):
@@ -79,9 +84,40 @@ def _roles(cpu: Cpu, role: str) -> tuple[TaskRole, ...]:
     return (TaskRole(pid=cpu.pid, comm=cpu.comm, role=role),)
 
 
-def _hard(scene: Scene, cpu: Cpu, silent: int, said: bool) -> Finding:
+def _drowned(cpu: Cpu, storm: Storm, silent: int) -> Finding:
+    blame = None if storm.function is None else culprit((storm.function,))
+    one = storm.what.removesuffix("s")
+    return Finding(
+        kind=Kind.HARD_LOCKUP if silent >= SILENT else Kind.SOFT_LOCKUP,
+        title=f"CPU {cpu.cpu} drowns in {storm.what}: {called(blame)} raises them again and again",
+        explanation=(
+            f"CPU {cpu.cpu} has had {storm.count:,} {storm.what}, {storm.a_second:,} for each "
+            f"second of uptime. {called(blame)} is called by the {one} and asks for the next one "
+            "at once, so that what the CPU should do gets no time. What was interrupted "
+            f"({cpu.comm}, pid {cpu.pid}) is a victim."
+        ),
+        confidence=0.85 if blame else 0.6,
+        severity=Severity.FATAL,
+        culprit=blame,
+        tasks=_roles(cpu, "victim") if cpu.pid else (),
+        evidence=(
+            Evidence(
+                what=f"{storm.what} of CPU {cpu.cpu}", value=f"{storm.count:,}", show="irq -s"
+            ),
+            Evidence(what="called each time", value=called(blame), show=f"timer -r -C {cpu.cpu}"),
+        ),
+        next=(
+            f"Read when {called(blame)} wants to be called again: a period of zero, or a time that "
+            "has passed already.",
+        ),
+        key=f"interrupt-storm:{blame.function if blame else '?'}",
+    )
+
+
+def _hard(scene: Scene, cpu: Cpu, silent: int, said: bool, storm: Storm | None) -> Finding:
     frames = scene.cpu_frames(cpu)
-    blame = culprit(frames)
+    called_by_timer = () if storm is None or storm.function is None else (storm.function,)
+    blame = culprit((*called_by_timer, *frames))
     off = {True: "enabled", False: "disabled", None: "unknown"}[cpu.interrupts]
     confidence = 0.95 if said else 0.9 if cpu.interrupts is False else 0.75
     if not said and not frames:

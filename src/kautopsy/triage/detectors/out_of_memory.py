@@ -39,6 +39,8 @@ SHARE = 0.3
 """Of all memory: enough to be called the eater."""
 SUSPICIOUS = 0.4
 """Of all memory, held by the kernel itself where nobody lacks any yet."""
+_MANY = 1000
+"""Objects of a cache, from which on their number is no accident."""
 SHORT = 0.02
 """Free share at which a machine is out of memory even if nobody has said so yet."""
 
@@ -55,6 +57,8 @@ class _Eater:
     show: str
     advice: str
     task: TaskRole | None = None
+    along: str = ""
+    """Slab caches with about as many objects."""
 
 
 _UNKNOWN = _Eater(
@@ -93,7 +97,7 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
     caches = _within(caches, memory.slab_unreclaimable, memory.slab_reclaimable)
     people = _within(people, memory.anon, memory.file, memory.shmem)
     if caches:
-        yield _slab(caches[0])
+        yield _slab(caches[0], caches[1:])
     if people:
         yield _process(people[0])
     if isinstance(memory.anon, int) and len(people) > 1:
@@ -172,23 +176,40 @@ def _suspicion(memory: MemoryUse, total: int) -> Iterator[Finding]:
         ),
         confidence=round(min(0.75, 0.5 + (share - SUSPICIOUS)), 2),
         severity=Severity.FATAL,
-        evidence=(Evidence(what=largest.what, value=size(largest.bytes), show=largest.show),),
+        evidence=(
+            Evidence(what=largest.what, value=size(largest.bytes), show=largest.show),
+            *_belonging(largest),
+        ),
         next=(largest.advice,),
         key=_key(Kind.MEMORY_LEAK, largest),
     )
+
+
+def _belonging(eater: _Eater) -> Iterator[Evidence]:
+    if eater.along:
+        yield Evidence(what="about as many objects are in", value=eater.along, show="kmem -s")
 
 
 def _key(kind: Kind, eater: _Eater) -> str:
     return f"{kind.value}:{re.sub(r'[ (].*', '', eater.what.removeprefix('slab cache '))}"
 
 
-def _slab(cache: Consumer) -> _Eater:
+def _slab(cache: Consumer, others: list[Consumer]) -> _Eater:
+    count = cache.count or 0
+    # Where one thing is made of several objects (an skb and its data, a file and its inode), it is
+    # their number that gives it away: kmalloc-2k alone says nothing.
+    along = [
+        one.name
+        for one in others
+        if count >= _MANY and one.count and abs(one.count - count) <= count // 20
+    ]
     return _Eater(
         Kind.MEMORY_LEAK,
         f"slab cache {cache.name} ({cache.count or 0} objects)",
         cache.bytes,
         f"kmem -s {cache.name}",
         f"Find who allocates from {cache.name} and does not free (slub_debug=U, or kmem tracing).",
+        along=", ".join(along),
     )
 
 
@@ -230,6 +251,7 @@ def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
                 for eater in ranked[:3]
             )
             + ". "
+            + (f"There are about as many objects in {first.along}. " if first.along else "")
             + _although_free(memory)
             + (
                 "The kernel itself holds it and cannot give it back, which is a leak, or a limit "
@@ -246,6 +268,7 @@ def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
                 Evidence(what=eater.what, value=size(eater.bytes), show=eater.show)
                 for eater in ranked[:4]
             ),
+            *_belonging(first),
             Evidence(
                 what="free",
                 value=size(memory.free) if isinstance(memory.free, int) else str(memory.free),
