@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from kautopsy.model.errors import KautopsyError, UnreadableError, UsageError
 
 if TYPE_CHECKING:
-    from kautopsy.model.crash import Crash
+    from kautopsy.model.crash import Crash, Frame
+    from kautopsy.model.report import SourceAround
     from kautopsy.symbols.source import SourceTree
     from kautopsy.symbols.symbolise import Symboliser
 
@@ -38,7 +39,9 @@ def add_symbols(parser: argparse.ArgumentParser) -> None:
         help="auto: use the vmlinux or kit of the text's kernel that is on this machine; never: "
         "only what is named",
     )
-    group.add_argument("--source", type=Path, metavar="DIR", help="show the kernel's source around")
+    group.add_argument(
+        "--source", type=Path, metavar="DIR", help="show the kernel's source around every frame"
+    )
 
 
 def open_lines(arguments: argparse.Namespace) -> Lines:
@@ -96,10 +99,10 @@ class Lines:
                 return [f"no vmlinux of {crash.release or 'this release'}: name it with --vmlinux"]
             return []
         notes: dict[str, None] = {}
-        for number, frame in enumerate(crash.frames):
+        for frame in crash.frames:
             if frame.file is not None or frame.inline or not frame.reliable:
                 continue
-            found = symboliser.frame(frame, instruction=number == 0)
+            found = symboliser.frame(frame, instruction=_executes(crash, frame))
             if found.problem is not None:
                 notes[found.problem] = None
             elif len(found.locations) > 1:
@@ -110,19 +113,54 @@ class Lines:
                 notes[f"{frame.function} is the name of {len(found.locations)}: {places}"] = None
         return list(notes)[:8]
 
-    def source(self, crash: Crash) -> list[str]:
-        """The source around the place where it happened."""
-        if self._tree is None:
-            return []
-        from kautopsy.symbols.source import render
+    def source(self, crash: Crash, number: int = 0) -> tuple[SourceAround, ...]:
+        """The source around every place that the kernel vouches for, each place once.
 
-        place = crash.instruction
-        if place is None or place.file is None:
-            place = next((f for f in crash.frames if f.file and f.reliable), None)
-        if place is None or place.file is None or place.line is None:
-            return []
-        lines = self._tree.around(place.file, place.line)
-        return render(lines).split("\n") if lines else [f"{place.file} is not in the tree"]
+        :param number: the crash's, among those shown together
+        """
+        if self._tree is None:
+            return ()
+        sure = any(frame.reliable for frame in crash.frames)
+        places = [
+            (index, frame) for index, frame in enumerate(crash.frames) if frame.reliable or not sure
+        ]
+        executing = crash.instruction
+        shown: list[SourceAround] = []
+        if executing is not None and not any(_same(frame, executing) for frame in crash.frames):
+            shown += self._around(crash, number, None, executing, set())
+        seen: set[tuple[str, int]] = set()
+        for index, frame in places:
+            shown += self._around(crash, number, index, frame, seen)
+        return tuple(shown)
+
+    def _around(
+        self,
+        crash: Crash,
+        number: int,
+        index: int | None,
+        frame: Frame,
+        seen: set[tuple[str, int]],
+    ) -> Iterator[SourceAround]:
+        """The lines around one frame; around every candidate's where several functions fit."""
+        from kautopsy.model.report import SourceAround
+
+        assert self._tree is not None
+        places = [(frame.file, frame.line)]
+        if frame.file is None:
+            symboliser = self._for(crash.release, crash.build_id)
+            executes = _executes(crash, frame)
+            found = symboliser.frame(frame, instruction=executes) if symboliser else None
+            inner = [place.lines[0] for place in found.locations if place.lines] if found else []
+            places = [(line.file, line.line) for line in inner]
+        for file, line in places:
+            if file is None or line is None:
+                continue
+            lines = tuple(self._tree.around(file, line))
+            place = (file, line if lines else 0)
+            if place in seen:
+                continue
+            seen.add(place)
+            yield SourceAround(crash=number, frame=index, file=file, line=line, lines=lines)
 
     def annotate(self, texts: Iterable[str], release: str | None) -> Iterator[str]:
         """``texts`` with the lines of the vmlinux that was named, or of the one of ``release``.
@@ -152,6 +190,15 @@ class Lines:
         if kernel not in self._found:
             self._found[kernel] = _found(release, build_id)
         return self._found[kernel]
+
+
+def _same(frame: Frame, other: Frame) -> bool:
+    return (frame.function, frame.offset) == (other.function, other.offset)
+
+
+def _executes(crash: Crash, frame: Frame) -> bool:
+    """Whether ``frame`` is where the processor was, not where a call returns to."""
+    return crash.instruction is not None and _same(frame, crash.instruction)
 
 
 def _found(release: str | None, build_id: str | None) -> Symboliser | None:

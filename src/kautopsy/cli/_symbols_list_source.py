@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from kautopsy.cli._output import add_json, print_json
 from kautopsy.model.base import Noun
 from kautopsy.model.errors import ExitCode, UnreadableError, UsageError
+from kautopsy.model.report import ListedLine
 from kautopsy.report.escape import terminal
-from kautopsy.symbols.source import ListedLine, SourceTree, render
+from kautopsy.symbols.source import SourceTree, render
 
 if TYPE_CHECKING:
     from kautopsy.symbols.symbolise import Symbolised, Symboliser

@@ -50,6 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the logs."""
     if arguments.json and len(arguments.files) > 1:
         raise UsageError("--json is one document", hint="for several files: --jsonl")
+    shown = ("registers", "code", "modules_loaded", "source")
+    if arguments.annotate and any(getattr(arguments, option) for option in shown):
+        raise UsageError("--annotate copies the log", hint="leave it out for a report")
     lines = open_lines(arguments)
     if arguments.annotate:
         return _annotate(arguments, lines)
@@ -69,7 +72,15 @@ def _print(
 
     if arguments.json or arguments.jsonl:
         listed = tuple(crashes)
-        document = OopsDocument(crashes=listed, file=file if arguments.jsonl else None)
+        document = OopsDocument(
+            crashes=listed,
+            file=file if arguments.jsonl else None,
+            source=tuple(
+                place
+                for number, crash in enumerate(listed)
+                for place in lines.source(crash, number)
+            ),
+        )
         if arguments.jsonl:
             print(to_json(document, indent=0), flush=True)
         else:

@@ -86,12 +86,37 @@ class Report(Noun, frozen=True, kw_only=True):
     """Of the tasks that play a part, the crashed one's (``crash.frames``) left out."""
 
 
+class ListedLine(Noun, frozen=True, kw_only=True):
+    """One line of a source file; ``marked`` is the one asked for."""
+
+    number: int
+    text: str
+    marked: bool
+
+
+class SourceAround(Noun, frozen=True, kw_only=True):
+    """The source around a place of a crash.
+
+    :param crash: which of the document's, from 0
+    :param frame: which of the crash's frames, from 0; None: its instruction, where the backtrace
+        does not begin with it
+    :param lines: empty where the file is not in the tree
+    """
+
+    crash: int = 0
+    frame: int | None
+    file: str
+    line: int
+    lines: tuple[ListedLine, ...] = ()
+
+
 class OopsDocument(Noun, frozen=True, kw_only=True):
-    """``kautopsy oops --json``."""
+    """``kautopsy oops --json``; ``source`` is what ``--source`` adds."""
 
     schema: Literal["kautopsy.oops/1"] = "kautopsy.oops/1"
     crashes: tuple[Crash, ...]
     file: str | None = None
+    source: tuple[SourceAround, ...] = ()
 
 
 class Match(Noun, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from kautopsy.fingerprint import fingerprint
-from kautopsy.model.crash import Crash, Kind, TextSpan, Trigger
+from kautopsy.model.crash import Crash, Frame, Kind, TextSpan, Trigger
 from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.corrupted import why_corrupted
 from kautopsy.oops.families import Name
@@ -113,7 +113,7 @@ def _crash(report: Report) -> Crash:
     # x86 leaves the frame that was executing out of the backtrace; it is the innermost one
     executing = instruction if "rip" in body.pointer else None
     if executing is not None and _known(executing) and frames:
-        frames = frames if frames[0].function == executing.function else (executing, *frames)
+        frames = frames if _is(frames[0], executing) else (executing, *frames)
     if instruction is None and not body.user_fault and name.kind in _INTERRUPTED:
         instruction = body.later_instruction
     crash = Crash(
@@ -145,6 +145,14 @@ def _crash(report: Report) -> Crash:
         follow_ups=(body.panic,) if body.panic else (),
     )
     return _with_fingerprint(crash)
+
+
+def _is(frame: Frame, executing: Frame) -> bool:
+    """Whether a backtrace's first frame is the executing one; in a recursion offsets differ."""
+    if frame.function != executing.function:
+        return False
+    offsets = {frame.offset, executing.offset}
+    return len(offsets) == 1 or None in offsets
 
 
 _INTERRUPTED = {

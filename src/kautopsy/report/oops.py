@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kautopsy.model.crash import Crash, Frame
+from kautopsy.model.report import SourceAround
 from kautopsy.report import units
 from kautopsy.report.escape import one_line
 from kautopsy.report.words import offset, place, task
@@ -38,14 +39,14 @@ class OopsPrinter:
         *,
         taint: Sequence[str] = (),
         code: Sequence[tuple[str, bool]] = (),
-        source: Sequence[str] = (),
+        source: Sequence[SourceAround] = (),
         notes: Sequence[str] = (),
     ) -> None:
         """Print one crash.
 
         :param taint: the taint letters in words
         :param code: instructions as text, and whether each was the one executing
-        :param source: lines of source around the place
+        :param source: the source around its places
         :param notes: what could not be found out, and why
         """
         if self._count:
@@ -59,7 +60,7 @@ class OopsPrinter:
         crash: Crash,
         taint: Sequence[str],
         code: Sequence[tuple[str, bool]],
-        source: Sequence[str],
+        source: Sequence[SourceAround],
         notes: Sequence[str],
     ) -> Iterator[Text]:
         yield Text(one_line(crash.title), style="bold red" if crash.trigger else "bold yellow")
@@ -86,12 +87,13 @@ class OopsPrinter:
                 yield _row("modules", f"{len(crash.modules)} loaded")
         if crash.frames:
             yield _row("backtrace", "" if _vouched(crash) else "(guesses only: no frame is sure)")
-            for frame in crash.frames:
+            for number, frame in enumerate(crash.frames):
                 yield _frame(frame)
-        if source:
+                yield from _listed([place for place in source if place.frame == number])
+        executing = [place for place in source if place.frame is None]
+        if executing:
             yield _row("source", "")
-            for text in source:
-                yield Text("    " + one_line(text), style="bold" if text.startswith(">") else "")
+            yield from _listed(executing)
         if code:
             yield _row("code", "")
             for text, marked in code:
@@ -152,6 +154,19 @@ def _frame(frame: Frame) -> Text:
     if where:
         line.append(f"  {one_line(where)}", style="cyan")
     return line
+
+
+def _listed(places: Sequence[SourceAround]) -> Iterator[Text]:
+    """As gdb's ``list``, the line in question marked; each place's name if they are several."""
+    for around in places:
+        if len(places) > 1:
+            yield Text(f"        {one_line(around.file)}:{around.line}", style="cyan")
+        if not around.lines:
+            yield Text(f"        {one_line(around.file)} is not in the tree", style="dim")
+        for line in around.lines:
+            mark = ">" if line.marked else " "
+            text = f"{mark}{line.number}\t{line.text}".expandtabs()
+            yield Text("        " + one_line(text), style="bold" if line.marked else "dim")
 
 
 def _registers(registers: dict[str, int]) -> Iterator[Text]:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from kautopsy.model.base import Noun
 from kautopsy.model.errors import UnreadableError
+from kautopsy.model.report import ListedLine
 
 _MAX_FILE = 16 << 20
-
-
-class ListedLine(Noun, frozen=True, kw_only=True):
-    """One line of a file; ``marked`` is the one asked for."""
-
-    number: int
-    text: str
-    marked: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +72,6 @@ def _read(path: Path) -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8", errors="replace").splitlines())
 
 
-def render(lines: list[ListedLine]) -> str:
+def render(lines: Iterable[ListedLine]) -> str:
     """As gdb's ``list`` prints them: number, tab, text; ``>`` marks the line."""
     return "\n".join(f"{'>' if line.marked else ' '}{line.number}\t{line.text}" for line in lines)

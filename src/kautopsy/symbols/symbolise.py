@@ -54,7 +54,7 @@ class Symboliser:
 
     :param vmlinux: the kernel's ELF file with DWARF, or a kit that was made from it
     :param modules: its modules: directories to search (``/usr/lib/debug/lib/modules/RELEASE``), or
-        files (``.ko``, ``.ko.debug``); read when first asked for
+        files (``.ko``, ``.ko.debug``, ``.debug``); read when first asked for
     :param kaslr_offset: ``Kernel Offset`` as the kernel printed it, for raw addresses
     :raises UnreadableError: ``vmlinux`` cannot be used
     """
@@ -239,13 +239,14 @@ class Symboliser:
         return f"no file of module {name}"
 
 
-_KO = re.compile(r"\.ko(?:\.debug)?$")
+_KO = re.compile(r"\.(?:ko(?:\.debug)?|debug)$")
+"""``objcopy --only-keep-debug`` writes what it is told to: ``x.ko.debug`` and ``x.debug`` both."""
 
 
 def _module_files(roots: Iterable[Path]) -> Iterator[Path]:
     for root in roots:
         if root.is_dir():
-            yield from sorted(path for path in root.rglob("*.ko*") if _KO.search(path.name))
+            yield from sorted(path for path in root.rglob("*") if _KO.search(path.name))
         elif root.is_file():
             yield root
         else:
