@@ -252,6 +252,20 @@ def test_modules_by_the_name_the_kernel_prints(built: Path, symboliser: Symbolis
     assert symboliser.locate("mod_work", 0).problem == "no function mod_work in vmlinux"
 
 
+@pytest.mark.parametrize("ending", [".ko.debug", ".debug"])
+def test_a_modules_debugging_information_may_lie_apart(
+    built: Path, tmp_path: Path, ending: str
+) -> None:
+    (tmp_path / "my-mod.ko").write_bytes((built / "modules" / "my-mod.ko").read_bytes())
+    apart = tmp_path / f"my-mod{ending}"
+    objcopy = ["objcopy", "--only-keep-debug", "my-mod.ko", apart.name]
+    subprocess.run(objcopy, check=True, cwd=tmp_path)
+    subprocess.run(["objcopy", "--strip-debug", "my-mod.ko"], check=True, cwd=tmp_path)
+    symboliser = Symboliser(built / "vmlinux", [tmp_path])
+    (location,) = symboliser.locate("mod_work", 0, module="my_mod").locations
+    assert location.lines[-1].file == "drivers/mod.c"
+
+
 def test_what_cannot_be_found_says_why(symboliser: Symboliser) -> None:
     assert symboliser.locate("whole", 1, module="absent").problem == "no file of module absent"
     assert "another build" in (symboliser.locate("never", 1, size=0x7777).problem or "")

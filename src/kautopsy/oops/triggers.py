@@ -112,6 +112,7 @@ LITERALS: tuple[bytes, ...] = tuple(
         "Busy inodes after unmount",
         "Machine Check",
         "Machine check",
+        "machine check (Severe)",
         "Hardware error from APEI",
         "event severity:",
         "HARDWARE ERROR",

@@ -120,6 +120,36 @@ def _page_fault(match: re.Match[str], body: Body) -> Name:
     return name
 
 
+_VECTORS = {
+    0: (Kind.DIVIDE_ERROR, "divide error"),
+    6: (Kind.INVALID_OPCODE, "invalid opcode"),
+    8: (Kind.DOUBLE_FAULT, "double fault"),
+    13: (Kind.BAD_POINTER, "general protection fault"),
+    14: (Kind.BAD_POINTER, "page fault"),
+}
+
+
+@report(
+    "early-exception",
+    # x86 before it has its handlers: mm/extable.c early_fixup_exception(); head_32.S
+    r"PANIC: early exception (?P<vector>(?:0x)?[0-9a-f]{1,2}) (?:IP|rip) "
+    r"|BUG: Int (?P<number>\d{1,2}): CR2 ",
+    words=("PANIC: early exception ", "BUG: Int "),
+)
+def _early(match: re.Match[str], body: Body) -> Name:
+    vector = int(match["vector"], 16) if match["vector"] else int(match["number"])
+    kind, what = _VECTORS.get(vector, (Kind.BAD_POINTER, f"vector {vector}"))
+    address = re.search(r"cr2 (?:0x)?([0-9a-f]+)", body.head.text, re.IGNORECASE)
+    if vector == 14 and address is not None and int(address[1], 16) < 4096:
+        kind = Kind.NULL_DEREFERENCE
+    return Name(
+        kind=kind,
+        title=in_function(f"early exception: {what}", at_instruction(body)),
+        trigger=Trigger.OOPS,
+        needs_trace=False,
+    )
+
+
 @report(
     "general-protection",
     r"general protection fault[^:\n]{0,80}: [0-9a-f]{4} \[#\d"
@@ -316,7 +346,7 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
     what = match["what"].strip()
     if "BUG" in what:
         return _fault(body, "kernel BUG", Kind.BUG)
-    if "ndefined instruction" in what or "illegal" in what:
+    if "ndefined instruction" in what or "illegal" in what or "BRK" in what:
         return _fault(body, f"Internal error: {what}", Kind.INVALID_OPCODE)
     if re.search(r"- (?:BTI|CFI)$", what):  # a jump to where none may lead
         return _fault(body, f"Internal error: {what}", Kind.EXEC_FAULT)
@@ -342,14 +372,19 @@ def _internal_error(match: re.Match[str], body: Body) -> Name:
     # __die of x86 (`Oops: 0002 [#1] SMP`), powerpc (`Oops: Kernel access of bad area, sig: 11`),
     # s390, mips, riscv (`Oops [#1]`), loongarch
     r"\bOops: (?P<what>[^\[]{1,80}?)\[#(?P<n>\d+)\]|\bOops(?P<bare> - [\w ]+|\[#\d+\]"
-    r"| )?\[?#\d+\]|^Oops: [0-9a-f]{4,16}\b",
+    r"| )?\[?#\d+\]|^Oops: [0-9a-f]{4,16}\b"
+    r"|^Oops: (?P<uncounted>[A-Za-z][\w ]{2,60}), sig: \d+$",  # microblaze, nios2
     detail_of=BEFORE_DIE,
     words=("Oops",),
 )
 def _oops(match: re.Match[str], body: Body) -> Name:
     groups = match.groupdict()
     # since 6.9 x86 prints `Oops: ` before whatever die() is told, `Oops` too
-    what = (groups.get("what") or groups.get("bare") or "").strip(" -,").removeprefix("Oops: ")
+    what = (
+        (groups.get("what") or groups.get("uncounted") or groups.get("bare") or "")
+        .strip(" -,")
+        .removeprefix("Oops: ")
+    )
     window = "\n".join(body.texts()[:12])
     if "sig: 5" in what and "Exception in kernel mode" in what:
         return _fault(body, "kernel BUG", Kind.BUG, f"Oops: {what}")
@@ -358,7 +393,7 @@ def _oops(match: re.Match[str], body: Body) -> Name:
         return _fault(body, "Oops: Kernel access of bad area", kind)
     if "Machine check" in what:
         return _fault(body, "Oops: Machine check", Kind.MACHINE_CHECK)
-    if "illegal instruction" in what or "opcode" in what:
+    if "illegal instruction" in what or "opcode" in what or "sig: 4" in what:
         return _fault(body, "invalid opcode", Kind.INVALID_OPCODE)
     if "stack" in what:
         return _fault(body, "kernel stack overflow", Kind.STACK_OVERFLOW)

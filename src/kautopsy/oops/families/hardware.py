@@ -17,7 +17,10 @@ from kautopsy.oops.families.base import Name, report
     r"|Oops: Machine check, sig|\bMachine check in kernel mode"
     r"|HARDWARE ERROR\. This is \*NOT\* a software problem|^HARDWARE ERROR$"
     r"|Caught Machine Check exception"  # mips
-    r"|NON-RESUMABLE ERROR: Reporting on cpu",  # sparc64
+    r"|NON-RESUMABLE ERROR: Reporting on cpu"  # sparc64
+    # arch/powerpc/kernel/mce.c machine_check_print_event_info()
+    r"|Severe Machine check interrupt \[Not recovered\]"
+    r"|machine check \(Severe\).*\[Not recovered\]",
     detail_of=("machine-check",),
     takes_over=("mce-logged",),
     words=("HARDWARE ERROR", "NON-RESUMABLE ERROR", "achine Check", "achine check"),

@@ -126,7 +126,7 @@ _REASONS: tuple[_Reason, ...] = (
     _reason(r"workqueue: panic_on_stall", Kind.WORKQUEUE_STALL, Trigger.WATCHDOG, head_lost=True),
     # mm/oom_kill.c
     _reason(
-        r"Out of memory|System is deadlocked on memory",
+        r"[Oo]ut of memory|System is deadlocked on memory",
         Kind.OUT_OF_MEMORY,
         Trigger.OUT_OF_MEMORY,
         "kernel panic: Out of memory",
@@ -150,13 +150,14 @@ _REASONS: tuple[_Reason, ...] = (
         needs_trace=False,
     ),
     _reason(
-        r"[Ss]oftware [Ww]atchdog|[Ww]atchdog:? pre-?timeout|^pre-timeout|pretimeout event",
+        r"[Ss]oftware [Ww]atchdog|[Ww]atchdog:? pre-?timeout|^pre-timeout|pretimeout event"
+        r"|[Ww]atchdog (?:[Bb]ark|[Bb]ite)",  # Qualcomm's
         Kind.WATCHDOG,
         Trigger.WATCHDOG,
     ),
     # kernel/exit.c, init/main.c, init/do_mounts.c
     _reason(
-        r"Attempted to kill (?:init|the idle task)",
+        r"Attempted to kill init",
         Kind.INIT_DIED,
         title="kernel panic: Attempted to kill init!",
     ),
@@ -174,11 +175,15 @@ _REASONS: tuple[_Reason, ...] = (
     ),
     _reason(
         r"(?:EXT\d|ext\d|XFS|BTRFS|btrfs|FAT|JFS|NILFS|GFS2|OCFS2|F2FS|UBIFS|REISERFS|ReiserFS"
+        r"|bcachefs"
         r"|UFS)[-\s:(].*|[\w-]+-fs .*panic|.*: panic forced after error",
         Kind.FILESYSTEM_PANIC,
     ),
     # kernel/panic.c check_panic_on_warn; the arch's die(): the report before it is lost
     _reason(r"panic_on_warn set", Kind.WARNING, head_lost=True),
+    # arch/um/kernel/trap.c
+    _reason(r"Kernel mode fault at addr|Segfault with no mm", Kind.BAD_POINTER, Trigger.OOPS),
+    _reason(r"Attempted to kill the idle task", Kind.UNKNOWN, Trigger.OOPS, head_lost=True),
     _reason(r"Fatal exception|Aiee, killing|Oops\b", Kind.UNKNOWN, Trigger.OOPS, head_lost=True),
     _reason(r"corrupted stack end", Kind.STACK_OVERFLOW, title="kernel panic: corrupted stack end"),
     _reason(
