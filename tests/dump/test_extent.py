@@ -140,3 +140,43 @@ def test_a_page_that_does_not_exist_cannot_be_in_the_dump(tmp_path: Path) -> Non
     file = read_dump(path)
     assert not file.consistent
     assert "bitmaps contradict each other" in file.problems[0]
+
+
+def test_notes_beyond_the_end_cost_the_notes_only(tmp_path: Path) -> None:
+    # libkdumpfile maps them, and the process dies of SIGBUS.
+    path = patch(write(tmp_path / "vmcore"), BLOCK + 48, struct.pack("<qQ", 4200, 1 << 30))
+    opened = open_dump(path)
+    assert not opened.file.complete
+    assert "CPUs' notes would be beyond the end of the file" in opened.file.problems[0]
+    assert held(path) == {frame: frame for frame in FRAMES}
+
+
+@pytest.mark.parametrize("flag", [0x01, 0x02, 0x20], ids=["zlib", "lzo", "zstd"])
+def test_blocks_that_were_lost_to_zeros_are_told(tmp_path: Path, flag: int) -> None:
+    path = write(tmp_path / "vmcore")
+    for index in range(len(FRAMES)):
+        one = struct.pack("<qIIQ", DATA_AT + index * BLOCK, BLOCK, flag, 0)
+        patch(path, DESCRIPTORS_AT + 24 * index, one)
+    assert read_dump(path).problems == ()
+    patch(path, DATA_AT + 2 * BLOCK, bytes(2 * BLOCK))
+    file = read_dump(path)
+    assert "blocks of the file are lost: 2 of 10 pages" in file.problems[0]
+    assert not file.complete
+    # Zeros may begin a page of LZO's.
+    patch(path, DATA_AT + 2 * BLOCK + 100, b"x")
+    assert "1 of 10 pages" in read_dump(path).problems[0]
+
+
+def test_pages_of_zeros_that_are_not_compressed_are_nothing_strange(tmp_path: Path) -> None:
+    path = patch(write(tmp_path / "vmcore"), DATA_AT, bytes(3 * BLOCK))
+    assert (read_dump(path).problems, read_dump(path).complete) == ((), True)
+
+
+@pytest.mark.parametrize("release", [b"\xff\xd0.1.0-test", b"99999.0-test", b"test"])
+def test_a_vmcoreinfo_without_a_version_is_not_used(tmp_path: Path, release: bytes) -> None:
+    # libkdumpfile refuses to follow any address, in words that need not be UTF-8.
+    raw = VMCOREINFO.replace(b"6.1.0-test", release)
+    path = patch(write(tmp_path / "vmcore"), BLOCK + 104, raw.ljust(len(VMCOREINFO), b"\n"))
+    with pytest.raises(UnreadableError) as raised:
+        open_dump(path)
+    assert raised.value.slug == "no-vmcoreinfo"

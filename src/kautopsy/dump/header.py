@@ -33,7 +33,7 @@ class Headers:
     """A dump file's headers: the noun others see, and VMCOREINFO for rooms that look further.
 
     :param empty: the file ends before its first page
-    :param stray: page descriptors lead out of the file
+    :param stray: page descriptors or headers lead out of the file
     """
 
     file: DumpFile
@@ -89,7 +89,7 @@ def read_headers(path: Path) -> Headers:
                 ),
                 info,
                 empty=kdump.extent.empty,
-                stray=kdump.extent.stray,
+                stray=kdump.extent.stray or bool(kdump.astray),
             )
         if (elf := read_elf(dump.reader)) is not None and (elf.core or not elf.machine):
             info = elf.vmcoreinfo

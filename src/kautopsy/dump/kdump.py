@@ -43,6 +43,8 @@ _HEADER = "8si390s{pad}{timeval}IiiIIIIIIi"
 # u64 size_vmcoreinfo; s64 offset_note; u64 size_note; s64 offset_eraseinfo; u64 size_eraseinfo;
 # u64 start_pfn_64, end_pfn_64, max_mapnr_64
 _SUB_HEADER = "QiiQQqQqQqQQQQ"
+# What the second header leads to: in words, the field's number, and its offset in the header.
+_PARTS = (("VMCOREINFO", 5, 32), ("CPUs' notes", 7, 48), ("record of what was erased", 9, 64))
 
 _MAX_BLOCK_SIZE = 1 << 16
 
@@ -53,6 +55,7 @@ class KdumpHeader:
 
     :param extent: how far it reaches
     :param descriptors: of its pages; None if it ends before them
+    :param astray: where, in the second header, an offset and a size lead out of the file
     """
 
     release: str
@@ -68,6 +71,7 @@ class KdumpHeader:
     complete: bool
     extent: Extent
     descriptors: Descriptors | None
+    astray: tuple[int, ...] = ()
 
 
 def read_kdump(reader: DumpReader) -> KdumpHeader | None:
@@ -129,6 +133,12 @@ def _read(reader: DumpReader, order: str, fields: tuple[int | bytes, ...]) -> Kd
     if header_version >= 2 and sub[2] == 1:
         split = (sub[11], sub[12]) if header_version >= 6 else (sub[3], sub[4])
         problems.append(f"one part of a split dump: page frames {split[0]:#x} to {split[1]:#x}")
+    astray: list[int] = []
+    for what, field, at in _PARTS:
+        offset, size = sub[field : field + 2]
+        if size and not (offset > 0 and offset + size <= reader.size):
+            problems.append(f"by the header its {what} would be beyond the end of the file")
+            astray.append(at)
     info = None
     if header_version >= 3 and 0 < sub[6] <= 1 << 20:
         raw = reader.read(sub[5], sub[6])
@@ -165,9 +175,10 @@ def _read(reader: DumpReader, order: str, fields: tuple[int | bytes, ...]) -> Kd
         split=split,
         vmcoreinfo=info,
         problems=tuple(problems),
-        complete=not found.cut and not status & _INCOMPLETE and split is None,
+        complete=not (found.cut or astray or status & _INCOMPLETE or split is not None),
         extent=found,
         descriptors=descriptors,
+        astray=tuple(block_size + at for at in astray),
     )
 
 

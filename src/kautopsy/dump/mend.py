@@ -1,8 +1,9 @@
-"""A private copy of a damaged kdump-compressed file, without the descriptors that lead out of it.
+"""A private copy of a damaged kdump-compressed file, without what leads out of it.
 
 libkdumpfile maps a dump in pieces and follows every page descriptor: one that leads beyond the end
 of the file costs the process its life (SIGBUS), takes zeros for a page that is not compressed, or
-takes forever. In the copy such a descriptor has the size 0, at which reading its page fails.
+takes forever. In the copy such a descriptor has the size 0, at which reading its page fails, and
+so have the parts that the second header places beyond the end.
 
 The copy has no name and goes with whoever has it open. On file systems that share blocks (XFS,
 btrfs) it takes no space; elsewhere it takes as much as the dump, so a large one is refused.
@@ -31,7 +32,7 @@ _SOME = 1 << 16
 def mended(path: Path) -> Iterator[tuple[Path, str]]:
     """Copy the dump at ``path``, a flattened one as a plain one, and mend the copy.
 
-    Gives what to open it by, as long as the context lasts, and in words what was mended.
+    Gives what to open it by, as long as the context lasts, and in words which pages it lost.
 
     :raises UnreadableError: it is too large to be copied, or there is no space for it
     """
@@ -42,7 +43,7 @@ def mended(path: Path) -> Iterator[tuple[Path, str]]:
             with _nameless(path) as copy:
                 _copy(dump, copy)
                 lost, pages = _mend(dump.reader, copy)
-                words = f"{lost} of {pages} page descriptors lead out of the file"
+                words = f"{lost} of {pages} page descriptors lead out of the file" if lost else ""
                 yield Path(f"/proc/self/fd/{copy.fileno()}"), words
         except OSError as error:
             raise _hopeless(path, f"no copy can be made: {error.strerror}") from error
@@ -82,6 +83,8 @@ def _mend(reader: DumpReader, copy: IO[bytes]) -> tuple[int, int]:
     header = read_kdump(reader)
     assert header is not None and header.descriptors is not None
     table, lost = header.descriptors, 0
+    for at in header.astray:
+        os.pwrite(copy.fileno(), bytes(16), at)
     for first in range(0, table.count, _SOME):
         for index, one in enumerate(table.read(reader, first, min(_SOME, table.count - first))):
             if table.is_stray(*one, reader.size):

@@ -12,7 +12,7 @@ import msgspec
 
 from kautopsy.dump.header import NO_VMCOREINFO, read_headers
 from kautopsy.dump.kdump import OTHER_BLOCKS
-from kautopsy.dump.mend import mended
+from kautopsy.dump.mend import mended as mend
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.dump.within import find_vmcoreinfo
 from kautopsy.model.dump import DumpFile
@@ -81,14 +81,17 @@ def open_dump(path: Path) -> BareDump:
             hint="copy it again, or see whether the capture ran out of space",
         )
     if headers.stray:
-        with mended(path) as (copy, problem):
-            return _opened(copy, _with_problem(file, problem), headers.vmcoreinfo)
+        with mend(path) as (copy, problem):
+            return _opened(copy, _with_problem(file, problem), headers.vmcoreinfo, mended=True)
     return _opened(path, file, headers.vmcoreinfo)
 
 
-def _opened(path: Path, file: DumpFile, info: VmcoreInfo | None) -> BareDump:
+def _opened(
+    path: Path, file: DumpFile, info: VmcoreInfo | None, *, mended: bool = False
+) -> BareDump:
     if info is not None and _VERSION.match(info.release or ""):
-        program = _program(path, file, None)
+        # libkdumpfile takes it from the CPUs' notes, which a mended copy may lack.
+        program = _program(path, file, info.text if mended else None)
     else:
         info = find_vmcoreinfo(path, lambda text: _program(path, file, text))
         if info is None:
@@ -116,8 +119,8 @@ def _opened(path: Path, file: DumpFile, info: VmcoreInfo | None) -> BareDump:
 
 
 def _program(path: Path, file: DumpFile, vmcoreinfo: str | None) -> drgn.Program:
-    program = drgn.Program(platform=_platform(file.arch), vmcoreinfo=vmcoreinfo)
     try:
+        program = drgn.Program(platform=_platform(file.arch), vmcoreinfo=vmcoreinfo)
         program.set_core_dump(path)
     except MemoryError:
         raise
@@ -131,7 +134,10 @@ def _program(path: Path, file: DumpFile, vmcoreinfo: str | None) -> drgn.Program
 
 
 def _with_problem(file: DumpFile, problem: str) -> DumpFile:
-    return msgspec.structs.replace(file, problems=(*file.problems, problem))
+    """``file``, if ``problem`` says that it lacks pages."""
+    if not problem:
+        return file
+    return msgspec.structs.replace(file, complete=False, problems=(*file.problems, problem))
 
 
 def _live(path: Path) -> UnreadableError:
