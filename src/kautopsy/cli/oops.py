@@ -105,7 +105,7 @@ def _show(arguments: argparse.Namespace, file: str, crashes: Iterator[Crash], li
         if arguments.code and crash.code:
             decoded = disassemble(crash.code, machine_of(crash.registers))
             code = [(f"{step.raw.hex(' '):<30} {step.text}", step.marked) for step in decoded]
-            code = code or [(crash.code, False)]
+            code = code or [(line, line.startswith(">")) for line in crash.code.split("\n")]
         printer.show(
             crash,
             taint=in_words(crash.tainted),

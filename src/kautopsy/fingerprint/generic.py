@@ -73,6 +73,12 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         Role.REPORTER,
+        "assertions of OpenZFS and Lustre, which print and stop the thread",
+        r"spl_(?:panic|dumpstack|debug_\w+)|v?cmn_err|zfs_panic_recover|lbug_with_loc"
+        r"|libcfs_(?:debug_dumpstack|call_trace)",
+    ),
+    _rule(
+        Role.REPORTER,
         "WARN() and BUG(): the caller is who complained",
         r"__?warn(?:_\w+)?|warn_slowpath_\w+|report_bug|__report_bug|handle_bug|fixup_bug",
         r"bug_handler|arm64_bug_handler|call_bug_handler|bug_at|__bug|usercopy_abort",

@@ -61,6 +61,8 @@ _CODE = lazy_pattern(r"(?:Code|Krnl Code|Instruction dump|Code bytes):(?P<bytes>
 _CODE_NEXT = lazy_pattern(
     r"[ \t]*(?:[<(]?[0-9a-f]{2,16}[>)]?[ \t]+){3,}[<(]?[0-9a-f]{0,16}[>)]?[ \t]*$"
 )
+# s390 disassembles by itself, a line an instruction
+_CODE_S390 = lazy_pattern(r"[ \t]*[#>]?[ \t]*[0-9a-f]{16}: [0-9a-f]{4,12}[ \t]")
 # Messages that come with a backtrace of their own, and are no crashes.
 _FOREIGN = lazy_pattern(
     r"FAULT_INJECTION: forcing a failure|FAULT_FLAG_ALLOW_RETRY missing"
@@ -318,6 +320,9 @@ class Body:
         if self._in_code:
             if _CODE_NEXT.match(text) and len(self.code) < 4096:
                 self.code += " " + text.strip()
+                return True
+            if _CODE_S390.match(text) and len(self.code) < 4096:
+                self.code += "\n" + text.strip()
                 return True
             self._in_code = False
         return False

@@ -47,9 +47,11 @@ _PSW = lazy_pattern(
 )
 # crash(8), which counts in tens: `[exception RIP: sysrq_handle_crash+22]`
 _CRASH = lazy_pattern(rf"[ \t]*\[exception [RE]?IP: (?P<function>{SYMBOL})\+(?P<decimal>\d+)\]")
+# riscv: its name stands on a line of its own since 5.17, and none before
+_EPC = lazy_pattern(r"[ \t]*s?epc[ \t]*:[ \t]*(?P<address>[0-9a-f]{8,16})[ \t]+ra[ \t]*:")
 _XTENSA_ETC = lazy_pattern(rf"[ \t]*(?:TPC: <|IAOQ\[0\]: |Instruction pointer: )(?:{_WHERE})")
 _MAYBE = lazy_pattern(r"IP|PC|pc|PSW|epc|era|ERA|IAOQ")
-_FORMS = (_EIP, _NIP, _PSW, _PC_LINE, _XTENSA_ETC, _RIP)
+_FORMS = (_EIP, _NIP, _PSW, _EPC, _PC_LINE, _XTENSA_ETC, _RIP)
 _NOT = lazy_pattern(r"SKIP|SHIP|VLIP|TCP|UDP|IPv[46]")
 
 
@@ -115,4 +117,4 @@ def _read(match: re.Match[str]) -> Instruction:
         return Instruction(Frame(address=0), user)
     if groups.get("bare"):
         return Instruction(Frame(address=pc if pc is not None else int(groups["bare"], 16)), user)
-    return Instruction(Frame(address=pc), user, waits=not user)
+    return Instruction(Frame(address=pc), user, waits=not user and segment is not None)

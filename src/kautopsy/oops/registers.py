@@ -19,8 +19,8 @@ DR3 DR4 DR5 DR6 DR7 eax ebx ecx edx esi edi ebp esp
 _X86_NAMES = frozenset(_X86_WORDS.split())
 _X86_BASES = frozenset(("FS", "GS", "knlGS"))
 _NAMED = lazy_pattern(
-    r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|epc|era"
-    r"|badaddr|cause|status"
+    r"(?:^|[ \t])(x\d{1,2}|r\d{1,2}|sp|fp|ip|lr|pc|ra|gp|tp|[ast]\d{1,2}|psr|pstate|s?epc|era"
+    r"|[goil][0-7]|ret_pc|TSTATE|TPC|TNPC|Y|s?badaddr|s?cause|s?status"
     r"|BADV|badv|estat|u0)[ \t]*:[ \t]*(?:\[<)?(?:0x)?([0-9a-f]{8,16})(?:>\])?(?=[ \t,]|$)"
 )
 _POWERPC_ROW = lazy_pattern(r"[ \t]*GPR(\d\d):((?:[ \t]+[0-9a-f]{8,16}){1,8})")
@@ -57,6 +57,8 @@ def registers_in(text: str, known: dict[str, int]) -> bool:
 
 def _name(name: str) -> str:
     name = name.lower()
+    if name in ("sepc", "sbadaddr", "scause", "sstatus"):  # riscv's until 5.7
+        return name[1:]
     return "r" + name[2] if len(name) == 3 and name.startswith("r0") else name
 
 

@@ -201,7 +201,12 @@ def hung(frames: Sequence[Frame]) -> str | None:
 
 
 _VOLATILE = (
-    (lazy_pattern(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{16}\b|\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b"), "ADDR"),
+    (
+        lazy_pattern(
+            r"(?<!exitcode=)\b0x[0-9a-f]+\b|\b[0-9a-f]{16}\b|\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b"
+        ),
+        "ADDR",
+    ),
     (lazy_pattern(r"\b[Cc][Pp][Uu][# ]?\d+"), "CPU"),
     (lazy_pattern(r"(?<![\w.])\d{2,}(?![\w.])"), "NUM"),
     (lazy_pattern(r":\d+(?=\b)"), ":LINE"),

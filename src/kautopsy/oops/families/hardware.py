@@ -73,7 +73,12 @@ def _ghes(match: re.Match[str], body: Body) -> Name:
     title = "Hardware error from APEI"
     if what is not None:
         title += f": {what[1].strip()}"
-    return Name(kind=Kind.MACHINE_CHECK, title=title, needs_trace=False)
+    return Name(
+        kind=Kind.MACHINE_CHECK,
+        title=title,
+        trigger=Trigger.MACHINE_CHECK if body.panic else None,
+        needs_trace=False,
+    )
 
 
 @report(
