@@ -116,6 +116,7 @@ _FORMS = {
     "pstore-parts",
     "head-lost-huawei-panic",
     "negative-bug-of-programs",
+    "negative-commit-messages",
     "negative-talk-of-crashes",
 }
 # The journal leaves out who printed a line, and vendors say it in a form of their own.

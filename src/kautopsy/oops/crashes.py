@@ -79,21 +79,23 @@ def _idle_talk(report: Report) -> bool:
 _CORRECTED = lazy_pattern(
     r"event severity: (?:corrected|info)|It has been corrected by h/w|Corrected error, no action"
 )
-_WORDS_BEFORE = 3
 
 
 def _in_prose(report: Report) -> bool:
-    """Whether the words that name a crash stand in the middle of somebody's sentence."""
+    """Whether the words that name a crash stand in somebody's sentence or list of changes."""
     text = report.body.head.text
     before, after = text[: report.match.start()], text[report.match.end() :]
-    if len(_WORD.findall(before)) >= _WORDS_BEFORE:
+    if _BULLET.match(text) or any(word not in _KERNELS for word in _WORD.findall(before)):
         return True
     quote = before[-1:]
     closing = after.find(quote) if quote in ('"', "'", "`") and quote else -1
-    return closing >= 0 and len(_WORD.findall(after[closing + 1 :])) >= _WORDS_BEFORE
+    return closing >= 0 and len(_WORD.findall(after[closing + 1 :])) > 1
 
 
 _WORD = lazy_pattern(r"(?<!\S)[A-Za-z']{2,}[,.;?]?(?!\S)")
+_KERNELS = frozenset(("NMI", "CPU", "Oops", "Uhhuh."))
+"""Words that a kernel puts before."""
+_BULLET = lazy_pattern(r"[ \t]*[-*] (?!`)")
 
 
 def read_text(text: str) -> list[Crash]:

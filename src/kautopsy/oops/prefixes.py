@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
+import msgspec
+
 from kautopsy.model.lazy import lazy_pattern
 from kautopsy.oops.frames import frame_alone
 from kautopsy.oops.lines import Line
@@ -163,16 +165,13 @@ def clean(raw: str, number: int) -> list[Line]:
     if "] " in line.text:
         inside = _TIME_INSIDE.search(line.text)
         if inside is not None and inside.start() > 0:
-            head = Line(
-                number,
-                line.text[: inside.start()].rstrip(),
-                line.time,
-                line.caller,
-                line.stamp,
-                True,
-                line.host,
+            head = msgspec.structs.replace(
+                line, text=line.text[: inside.start()].rstrip(), torn=True
             )
             return [head, *clean(line.text[inside.start() :], number)]
+    if "#012" in line.text:  # rsyslog's for a newline in a message
+        parts = line.text.split("#012")
+        return [msgspec.structs.replace(line, text=part) for part in parts]
     return [line]
 
 

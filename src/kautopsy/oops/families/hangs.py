@@ -98,7 +98,10 @@ def _looping(body: Body, *, beyond_tick: bool = False) -> tuple[str | None, str 
 
 
 @report(
-    "soft-lockup", r"BUG: soft lockup\b|watchdog: BUG: soft lockup", words=("BUG: soft lockup",)
+    # until 2.6.26 `BUG: soft lockup detected on CPU#1!`
+    "soft-lockup",
+    r"BUG: soft lockup(?: ?-| detected\b|\W*$)",
+    words=("BUG: soft lockup",),
 )
 def _soft_lockup(match: re.Match[str], body: Body) -> Name:
     function, problem = _looping(body)

@@ -204,7 +204,7 @@ _ENTRY = skip("schedule", "retint_kernel", "preempt_")
 
 @report(
     "panic",
-    r"(?<!\[ end )Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*))?"
+    r"(?<!\[ end )Kernel panic(?: -|:) ?not syncing(?:: ?(?P<reason>.*)|\W*$)"
     r"|Kernel panic: (?P<old>.+)",
     takes_over=("nmi",),
     words=("Kernel panic",),
