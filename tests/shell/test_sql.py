@@ -17,6 +17,8 @@ from kautopsy.model.errors import UsageError
 from kautopsy.shell import sql_schema, sql_source
 from kautopsy.shell.sql import Database, Result
 from kautopsy.shell.sql_columns import json_rows, sql_columns
+from kautopsy.shell.sql_guard import Query
+from kautopsy.shell.sql_guard import ask as guarded
 from kautopsy.shell.sql_messages import Answer
 from kautopsy.shell.sql_source import DumpSource
 
@@ -224,6 +226,22 @@ def test_lock_waits_say_what_the_holder_did() -> None:
         "reset lock_configuration",
         "pragma enable_logging",
         "create table x as select * from tasks",
+        "update extensions",
+        "call enable_logging(storage='file', storage_path='{folder}/log')",
+        "pragma enable_profiling='json'",
+        "explain analyze copy (select 1) to '{folder}/out.csv'",
+        "from query('copy (select 1) to ''{folder}/out.csv''')",
+        "from json_execute_serialized_sql(json_serialize_sql('from read_text(''{secret}'')'))",
+        "pivot (from read_text('{secret}')) on filename",
+        "pivot tasks on state using first((select content from read_text('{secret}')))",
+        "summarize '{secret}'",
+        "from query_table('{secret}')",
+        "from parquet_kv_metadata('{secret}')",
+        "select * from tasks where comm in (select content from read_text('{secret}'))",
+        "select getenv('HOME')",
+        "prepare p as from read_text('{secret}')",
+        "create macro table f() as table from read_text('{secret}')",
+        ".read {secret}",
         "select 1; select 2",
         "",
         "   ;  ",
@@ -343,3 +361,27 @@ def test_a_dump_that_cannot_be_opened_costs_the_others_nothing(
         [failure] = database.failures
         assert failure.slug == "analysis-died"
         assert "SIGSEGV" in failure.what
+
+
+@pytest.mark.parametrize(
+    ("query", "slug"),
+    [
+        # One value, which DuckDB does not count.
+        ("select range(1000000000)", "query-memory"),
+        ("select repeat('x', 4000000000)", "query-memory"),
+        # What is computed while the query is planned, and what fails when rows are fetched.
+        ("select count(*) from range(100000000000)", "query-time"),
+        ("select case r when 50000 then error('late') end from range(100000) t(r)", "bad-sql"),
+    ],
+)
+def test_a_query_cannot_take_the_machine_with_it(query: str, slug: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        guarded([Canned("a", Path("a"))], Query(query, seconds=0.2, memory_bytes=64 << 20))
+    assert caught.value.slug == slug
+
+
+def test_a_query_in_its_own_process_answers_as_in_this_one() -> None:
+    sources = [Canned("a", Path("a"), rows={"tasks": TASKS})]
+    asked = guarded(sources, Query("select comm, address from tasks order by pid", max_rows=2))
+    assert asked.result == ask("select comm, address from tasks order by pid", *sources, max_rows=2)
+    assert not asked.failures

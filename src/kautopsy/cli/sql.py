@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kautopsy.cli._output import say
     from kautopsy.cli._sql_output import print_result, print_schema
     from kautopsy.report.save import check_writable
-    from kautopsy.shell.sql import Database
+    from kautopsy.shell.sql_guard import Query, ask
 
     if arguments.schema:
         if arguments.words:
@@ -73,22 +73,27 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         check_writable(arguments.out)
     sources = [_source(name, arguments, many=len(dumps) > 1) for name in dumps]
-    with Database(sources, memory_bytes=arguments.memory_limit << 20) as database:
-        if arguments.format == "parquet":
-            rows = database.save(query, arguments.out, seconds=arguments.time_limit)
-            say(f"wrote {rows} rows to {arguments.out}")
-        else:
-            result = database.query(
-                query, max_rows=arguments.max_rows, seconds=arguments.time_limit
-            )
-            print_result(result, database.notes, arguments.format, arguments.out)
-            if result.truncated:
-                say(f"there are more rows than {arguments.max_rows}: see --max-rows")
-        for note in dict.fromkeys(database.notes):
-            say(note)
-        for failure in database.failures:
-            say(str(failure))
-    return ExitCode.UNREADABLE if database.failures else ExitCode.OK
+    asked = ask(
+        sources,
+        Query(
+            query,
+            max_rows=arguments.max_rows,
+            seconds=arguments.time_limit,
+            memory_bytes=arguments.memory_limit << 20,
+            save=arguments.out if arguments.format == "parquet" else None,
+        ),
+    )
+    if asked.result is None:
+        say(f"wrote {asked.saved} rows to {arguments.out}")
+    else:
+        print_result(asked.result, asked.notes, arguments.format, arguments.out)
+        if asked.result.truncated:
+            say(f"there are more rows than {arguments.max_rows}: see --max-rows")
+    for note in dict.fromkeys(asked.notes):
+        say(note)
+    for failure in asked.failures:
+        say(str(failure.error()))
+    return ExitCode.UNREADABLE if asked.failures else ExitCode.OK
 
 
 def _source(name: str, arguments: argparse.Namespace, *, many: bool) -> Source:

@@ -13,7 +13,7 @@ from kautopsy.model.base import Unreadable
 from kautopsy.model.errors import UnreadableError, UsageError
 from kautopsy.model.report import Report
 from kautopsy.shell.snapshot import Snapshot, is_snapshot, open_snapshot
-from kautopsy.shell.sql import Database
+from kautopsy.shell.sql_guard import Query, ask
 from kautopsy.shell.sql_source import DumpSource
 from kautopsy.shell.sql_views import VIEWS
 from kautopsy.shell.sql_words import named
@@ -135,10 +135,12 @@ class Dumps:
             dump: ask only this one; empty: all
         """
         chosen = [self._source(dump)] if dump else list(self.sources.values())
-        with Database(chosen, memory_bytes=_QUERY_BYTES) as database:
-            result = database.query(sql, max_rows=_ROWS, seconds=_SECONDS)
-            notes = tuple(dict.fromkeys(database.notes))
-            notes += tuple(str(failure) for failure in database.failures)
+        query = Query(sql, max_rows=_ROWS, seconds=_SECONDS, memory_bytes=_QUERY_BYTES)
+        asked = ask(chosen, query)
+        result = asked.result
+        assert result is not None  # nothing was to be saved
+        notes = tuple(dict.fromkeys(asked.notes))
+        notes += tuple(str(failure.error()) for failure in asked.failures)
         words = named(sql)
         read = tuple(table.name for table in tables() if table.name in words)
         return answer(

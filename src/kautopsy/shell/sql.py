@@ -6,8 +6,9 @@ locked: no file, no extension, no network, no setting can be reached from a quer
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +56,18 @@ class Database:
     """A query's tables, filled from ``sources``.
 
     :param memory_bytes: what DuckDB may use; a query that needs more fails, nothing is swapped out
+    :param ready: called when the rows are there and the query is about to run
     :raises MissingToolError: the extra ``sql`` is not installed
     """
 
-    def __init__(self, sources: Sequence[Source], *, memory_bytes: int = 1 << 30) -> None:
-        self._sources = sources
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        memory_bytes: int = 1 << 30,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._sources, self._ready = sources, ready
         # The first children open their dumps while DuckDB is loaded and the query is looked at.
         for source in sources[:THREADS]:
             if isinstance(source, DumpSource):
@@ -95,8 +103,9 @@ class Database:
         _one_query(self._connection, text)
         self._fill(named(text), columns_of(self._connection, text))
         self._lock()
-        cursor = self._run(text, seconds)
-        rows = cursor.fetchmany(max_rows + 1)
+        with self._bounded(seconds):
+            cursor = self._connection.execute(text)
+            rows = cursor.fetchmany(max_rows + 1)
         described = cursor.description or []
         return Result(
             tuple(str(one[0]) for one in described),
@@ -115,28 +124,23 @@ class Database:
         self._lock(path)
         body = text.strip().rstrip(";")
         copy = f"COPY (\n{body}\n) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
-        [count] = self._run(copy, seconds).fetchone() or (0,)
+        with self._bounded(seconds):
+            [count] = self._connection.execute(copy).fetchone() or (0,)
         return int(count)
 
-    def _run(self, text: str, seconds: float) -> duckdb.DuckDBPyConnection:
+    @contextlib.contextmanager
+    def _bounded(self, seconds: float) -> Iterator[None]:
+        """What runs within ends in time, and its errors are ours."""
         import duckdb
 
         timer = threading.Timer(seconds, self._connection.interrupt)
         timer.start()
         try:
-            return self._connection.execute(text)
+            yield
         except duckdb.InterruptException as error:
-            raise UsageError(
-                f"the query took longer than its {seconds:.0f} s",
-                slug="query-time",
-                hint="narrow it, or raise --time-limit",
-            ) from error
-        except duckdb.OutOfMemoryException as error:
-            raise UsageError(
-                "the query needs more memory than it may use",
-                slug="query-memory",
-                hint="narrow it, or raise --memory-limit",
-            ) from error
+            raise too_long(seconds) from error
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
+            raise too_large() from error
         except duckdb.PermissionException as error:
             raise UsageError(
                 "a query may not reach files, extensions or the network",
@@ -205,6 +209,25 @@ class Database:
             self._connection.execute(f"SET allowed_paths = [{literal(str(output))}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
+        self._ready()
+
+
+def too_long(seconds: float) -> UsageError:
+    """A query met its limit of time."""
+    return UsageError(
+        f"the query took longer than its {seconds:.0f} s",
+        slug="query-time",
+        hint="narrow it, or raise --time-limit",
+    )
+
+
+def too_large() -> UsageError:
+    """A query met its limit of memory."""
+    return UsageError(
+        "the query needs more memory than it may use",
+        slug="query-memory",
+        hint="narrow it, or raise --memory-limit",
+    )
 
 
 def _one_query(connection: duckdb.DuckDBPyConnection, text: str) -> None:
@@ -217,7 +240,11 @@ def _one_query(connection: duckdb.DuckDBPyConnection, text: str) -> None:
     kinds = duckdb.StatementType
     # PIVOT is MULTI: it first asks which values there are.
     queries = (kinds.SELECT, kinds.EXPLAIN, kinds.MULTI)
-    if len(statements) != 1 or statements[0].type not in queries:
+    try:
+        wanted = len(statements) == 1 and statements[0].type in queries
+    except ValueError:  # UPDATE EXTENSIONS: of a kind that DuckDB has no name for
+        wanted = False
+    if not wanted:
         raise UsageError(
             "one query is wanted, and nothing that changes anything",
             slug="not-a-query",

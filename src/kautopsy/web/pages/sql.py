@@ -10,7 +10,7 @@ from starlette.routing import Route
 from kautopsy.fleet.nouns import Role
 from kautopsy.model.errors import KautopsyError
 from kautopsy.shell.snapshot import Snapshot, is_snapshot, open_snapshot
-from kautopsy.shell.sql import Database
+from kautopsy.shell.sql_guard import Query, ask
 from kautopsy.shell.sql_views import VIEWS
 from kautopsy.web.context import Context, endpoint
 
@@ -26,9 +26,9 @@ def sql(context: Context) -> Response:
     result, failed = None, ""
     if query:
         try:
-            with Database(sources) as database:
-                result = database.query(query, max_rows=_MOST_ROWS, seconds=_SECONDS)
-                notes += database.notes + [str(failure) for failure in database.failures]
+            asked = ask(sources, Query(query, max_rows=_MOST_ROWS, seconds=_SECONDS))
+            result = asked.result
+            notes += [*asked.notes, *(str(failure.error()) for failure in asked.failures)]
         except KautopsyError as error:
             failed = str(error)
     return context.render(
