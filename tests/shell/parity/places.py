@@ -17,6 +17,7 @@ def places(program: Program) -> dict[str, str]:
     vma = next(iter(for_each_vma(task.mm)))
     page = int(virt_to_phys(program, address)) & ~0xFFF
     _fd, file = next(iter(for_each_file(task)))
+    inode, socketer = file.f_inode, tasks["nc"]
     inside = next(frame.pc for frame in program.stack_trace(task) if frame.name == "schedule")
     return {
         "task": f"{address:x}",
@@ -24,7 +25,7 @@ def places(program: Program) -> dict[str, str]:
         "tasknode": f"{int(task.tasks.address_of_()):x}",
         "pid": str(int(task.pid)),
         "comm": "sleep",
-        "socketer": str(int(tasks["nc"].pid)),
+        "socketer": str(int(socketer.pid)),
         "stack": f"{int(task.thread.sp) & ~0xF:x}",
         "page": f"{page:x}",
         "physical": f"{page:x}",
@@ -43,6 +44,16 @@ def places(program: Program) -> dict[str, str]:
         "xarray": f"{int(program['init_pid_ns'].idr.idr_rt.address_of_()):x}",
         "maple": f"{int(task.mm.mm_mt.address_of_()):x}",
         "waitq": "log_wait",
+        "low32": f"{address & 0xFFFFFFFF:x}",
+        "inode": f"{int(inode):x}",
+        "superblock": f"{int(inode.i_sb):x}",
+        "second": f"{int(program['modules'].next.next):x}",
+        "percpu": f"{program.symbol('runqueues').address:x}",
+        "signal": f"{int(task.signal):x}",
+        "waitqaddress": f"{int(task.signal.wait_chldexit.address_of_()):x}",
+        "vmalloced": f"{int(task.stack):x}",
+        "tasksoffset": f"{int(task.tasks.address_of_()) - address:x}",
+        "xarrayhead": f"{int(program['init_pid_ns'].idr.idr_rt.xa_head):x}",
     }
 
 
