@@ -55,8 +55,12 @@ def cache_table(session: Session, words: list[str], ignored: tuple[str, ...]) ->
         return
     yield _HEAD
     for cache in caches or _all(session):
-        if text(cache.name.string_()) not in ignored:
-            yield summary(cache)
+        name = text(cache.name.string_())
+        yield _ignored(cache, name) if name in ignored else summary(cache)
+
+
+def _ignored(cache: Object, name: str) -> str:
+    return f"{cache.value_():x} {'[IGNORED]':<45}{name}"
 
 
 def object_lines(session: Session, address: int) -> Iterator[str]:
@@ -126,12 +130,13 @@ def every_object(
     first = True
     for cache in caches:
         name = text(cache.name.string_())
-        if name in ignored:
-            continue
         if not first:
             yield ""
         first = False
         yield _HEAD
+        if name in ignored:
+            yield _ignored(cache, name)
+            continue
         yield summary(cache)
         online = set(for_each_online_cpu(program))
         slab = _SlabPrinter(cache)

@@ -43,7 +43,9 @@ def rows(text: str) -> list[Row]:
     for line in re.sub(r"= \n +(?=\{)", "= ", text).splitlines():
         line = re.sub(r"\$\d+ = ", "", line)
         # Where the kernel was built is not part of a source file's name.
-        line = re.sub(r"(?:debian/build/build_\w+(?:-\w+)?/|(?:\.\./)+)(?=\S+\.[chS]: \d)", "", line)
+        line = re.sub(
+            r"(?:debian/build/build_\w+(?:-\w+)?/|(?:\.\./)+)(?=\S+\.[chS]: \d)", "", line
+        )
         # ``CPU:0`` and ``CPU: 0``, ``[ 0]`` and ``[0]``, ``717.0 MB`` and ``717MB`` are one thing.
         fields = tuple(re.sub(r"\[\s+", "[", line).split())
         if fields and not _is_head(fields) and not re.fullmatch(r"-+", "".join(fields)):

@@ -208,6 +208,28 @@ class Judge:
         right = left == str(expires - jiffies)
         return right and (not one.crash or one.crash[2:] == one.own[2:])
 
+    def hrtimer(self, one: Difference) -> bool:
+        """``timer -r``: soft and hard time of the timer are ours, and they are not crash's."""
+        if len(one.own) < 4 or not (one.own[0].isdigit() and one.own[1].isdigit()):
+            return False
+        timer = Object(self.program, "struct hrtimer", address=int(one.own[3], 16))
+        times = (str(int(timer._softexpires)), str(int(timer.node.expires)))
+        return one.own[:2] == times and one.crash[:2] != times
+
+    def no_swap(self, one: Difference) -> bool:
+        """``kmem -i``: crash lacks the row, and there is no swap."""
+        numbers = [field for field in one.own if field.isdigit()]
+        return not one.crash and set(numbers) == {"0"} and not self.program["total_swap_pages"]
+
+    def numa_event(self, one: Difference) -> bool:
+        """``kmem -V``: crash lacks the row; ``vm_numa_event[]`` holds ours."""
+        if one.crash or not one.own:
+            return False
+        if one.own[0] == "VM_NUMA_EVENT:":
+            return True
+        number = self.program[one.own[0].rstrip(":")]
+        return one.own[-1] == str(int(self.program["vm_numa_event"][number].counter))
+
     def timer_base(self, one: Difference) -> bool:
         """Since 6.9 (7ee988770326) the bases are LOCAL, GLOBAL and DEF, no longer STD and DEF."""
         try:

@@ -93,8 +93,14 @@ RULES: tuple[Rule, ...] = (
          "1969): the kernel told the time when it set its clock", ("6.12", "7.2"), Judge.stamp),
     Rule("^timer", "^TIMER_BASES", Right.OWN, "the bases since 6.9 are LOCAL, GLOBAL, DEF "
          "(include/linux/timer.h)", ("6.12", "7.2"), Judge.timer_base),
-    Rule("^timer", "", Right.OWN, "timers that drgn finds on the wheels with DWARF", (),
+    Rule("^timer( -C.*)?$", "", Right.OWN, "timers that drgn finds on the wheels with DWARF", (),
          Judge.timer),
+    Rule("^timer -r", "", Right.OWN, "9.0.2 does not know how 7.2 keeps a timer's two times: ours "
+         "are those of its hrtimer by DWARF", ("7.2",), Judge.hrtimer),
+    Rule("^kmem -i", "SWAP", Right.OWN, "9.0.2 leaves swap out: total_swap_pages is 0", ("7.2",),
+         Judge.no_swap),
+    Rule("^kmem -V", "NUMA", Right.OWN, "9.0.2 leaves vm_numa_event[] out", ("7.2",),
+         Judge.numa_event),
     Rule("^(sys|mach)$", "^(MEMORY|MEMORY SIZE:?)", Right.BOTH, "crash counts what the memory map "
          "spans, rounded; kautopsy what the kernel manages"),
     Rule("^sys$", "^KERNEL:", Right.BOTH, "kautopsy needs no vmlinux"),

@@ -39,7 +39,7 @@ def alias(session: Session, arguments: argparse.Namespace) -> Lines:
 
 def _listed(session: Session, only: str) -> Lines:
     rows = [
-        ("builtin" if BUILTIN_ALIASES.get(key) == value else "user", key, value)
+        ("builtin" if BUILTIN_ALIASES.get(key) == value else "runtime", key, value)
         for key, value in session.aliases.items()
         if only in ("", key)
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drgn import Architecture, PlatformFlags, Program
@@ -44,9 +45,9 @@ class Instruction:
         flag("-u", "the address is of the current task's user space", dest="user"),
         flag("-x", "offsets in hexadecimal", dest="hexadecimal"),
         flag("-d", "offsets in decimal", dest="decimal"),
-        flag("-s", "the source's file and line before the first instruction", dest="source"),
-        argument("-b", dest="bytes", nargs="?", const="0", default=None, metavar="num",
-                 help="the bytes of each instruction"),
+        flag("-s", "source lines, where the sources lie where the kernel was built", dest="source"),
+        argument("-b", dest="skip", type=int, metavar="num",
+                 help="bytes that a kernel of long ago kept behind BUG's ud2a: none are now"),
         argument("where", nargs="*", metavar="address", help="and how many instructions"),
     ),
     drgn='''
@@ -76,10 +77,9 @@ def dis(session: Session, arguments: argparse.Namespace) -> Lines:
     start, end = _range(session, address, count, arguments, reverse, forward)
     shown = 0
     place = ""
-    if arguments.source and (first := inner_line(program, address)):
-        yield f"FILE: {first.rpartition(': ')[0]}"
-        yield f"LINE: {first.rpartition(': ')[2]}"
-        yield ""
+    if arguments.source:
+        yield from _source(session, words[0], address, start, end, count)
+        return
     for one in instructions(session, start, end, user=arguments.user):
         if reverse and one.address > address:
             break
@@ -89,9 +89,36 @@ def dis(session: Session, arguments: argparse.Namespace) -> Lines:
             place = line
             yield line
         shown += 1
-        yield _line(session, one, radix, arguments.bytes is not None, one.address in faults)
+        yield _line(session, one, radix, one.address in faults)
     if not shown:
         raise CommandError("no instructions there", thing=f"{address:x}")
+
+
+def _source(
+    session: Session, word: str, address: int, start: int, end: int, count: int | None
+) -> Iterator[str]:
+    """The function's lines of source, that of ``address`` marked, if they are on this machine."""
+    places: list[tuple[int, str, int]] = []
+    for one in instructions(session, start, end):
+        name, colon, number = inner_line(session.program, one.address).rpartition(": ")
+        if colon:
+            places.append((one.address, name, int(number)))
+    here = next((place for place in reversed(places) if place[0] <= address), None)
+    if here is None:
+        raise CommandError("source lines take debuginfo (DWARF)", thing=word)
+    _address, file, line = here
+    yield f"FILE: {file}"
+    yield f"LINE: {line}"
+    yield ""
+    try:
+        text = Path(file).read_text(errors="replace").splitlines()
+    except OSError:
+        raise CommandError("source code is not available", thing=word) from None
+    lines = [one[2] for one in places if one[1] == file]
+    first = min(lines) if count is None else line
+    last = max(lines) if count is None else line + count - 1
+    for at in range(first, min(last, len(text)) + 1):
+        yield f"{'*' if at == line else ' '} {at:>5} {text[at - 1]}"
 
 
 def _count(words: list[str]) -> int | None:
@@ -239,11 +266,25 @@ def as_gdb(mnemonic: str, operands: str) -> tuple[str, str]:
     register = re.search(r"(?:^|,)%\w+(?:$|,)", re.sub(r"\([^)]*\)", "", operands))
     if register and name[-1:] in "bwlq" and name[:-1] in _SUFFIXED:
         name = name[:-1]
+    if name.startswith("cmov") and name[-1:] in "wlq" and len(name) > 5:
+        name = name[:-1]
     operands = re.sub(r"(?<=\$)(-?)(\d+)\b(?!x)", _hexadecimal, operands)
+    operands = re.sub(r"(?<=\$)-0x([0-9a-f]+)", _unsigned(mnemonic), operands)
+    if name in ("stosb", "stosw", "stosl", "stosq"):
+        name, operands = "stos", f"{_ACCUMULATOR[name[-1]]},%es:(%rdi)"
     operands = re.sub(r"(?<![\w%])(-?)(\d+)(?=\()", _hexadecimal, operands)
     # The encoding of (%rbp) and (%r13) has a displacement, which gdb shows.
     operands = re.sub(r"(?<![\w)])\((?=%(?:rbp|r13)[,)])", "0x0(", operands)
     return f"{prefix} {name}".strip(), operands
+
+
+_ACCUMULATOR = {"b": "%al", "w": "%ax", "l": "%eax", "q": "%rax"}
+
+
+def _unsigned(mnemonic: str) -> Callable[[re.Match[str]], str]:
+    """Negative immediates as gdb shows them: in two's complement, as wide as the operation."""
+    bits = {"b": 8, "w": 16, "l": 32}.get(mnemonic[-1:], 64)
+    return lambda found: f"{(1 << bits) - int(found[1], 16):#x}"
 
 
 def _hexadecimal(found: re.Match[str]) -> str:
@@ -283,7 +324,7 @@ _TARGET = re.compile(r"^((?:j\w+|call\w*|loop\w*|b|bl|cbn?z|tbn?z)\s+.*?)(0x[0-9
 _RELATIVE = re.compile(r"(-?0x[0-9a-f]+|-?\d+)\(%rip\)")
 
 
-def _line(session: Session, one: Instruction, radix: int, show_bytes: bool, marked: bool) -> str:
+def _line(session: Session, one: Instruction, radix: int, marked: bool) -> str:
     where = label(session.program, one.address, radix)
     text = one.text
     if found := _TARGET.match(text):
@@ -291,14 +332,10 @@ def _line(session: Session, one: Instruction, radix: int, show_bytes: bool, mark
     elif found := _RELATIVE.search(text):
         target = (one.address + one.size + int(found[1], 0)) & 0xFFFF_FFFF_FFFF_FFFF
         text += f"        # {target:#x}{label(session.program, target, radix)}"
-    raw = ""
-    if show_bytes:
-        raw = " ".join(f"{byte:02x}" for byte in session.program.read(one.address, one.size))
-        raw = f"{raw:<24}"
     if _is_fentry(session.program, one):
         text += " [FTRACE NOP]"
     mark = "=> " if marked else ""
-    return f"{mark}{one.address:#x}{where}:\t{raw}{text}"
+    return f"{mark}{one.address:#x}{where}:\t{text}"
 
 
 def _is_fentry(program: Program, one: Instruction) -> bool:

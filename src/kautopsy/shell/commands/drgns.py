@@ -16,7 +16,6 @@ COMPLETE = {
     "eval": ("evaluate", "[-b][-l] (expression) | value", PerTask.NO, False),
     "ptob": ("page to bytes", "page_number ...", PerTask.NO, True),
     "swap": ("swap device information", "", PerTask.NO, True),
-    "timer": ("timer data", "[-r][-C cpu(s)]", PerTask.NO, False),
     "waitq": ("list tasks queued on a wait queue",
               "[symbol] | [struct.member struct_addr] | [address]", PerTask.NO, False),
 }  # fmt: skip

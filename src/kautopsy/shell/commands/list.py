@@ -14,6 +14,7 @@ from kautopsy.shell.session import Session
 from kautopsy.shell.structures import Wanted, member_at, shown
 from kautopsy.shell.types import aggregate
 
+_MEMBER = re.compile(r"[A-Za-z_]\w*\.\w+")
 _POISON = {0xDEAD000000000100, 0xDEAD000000000122, 0xDEAD000000000200}
 
 
@@ -55,8 +56,10 @@ def list_(session: Session, arguments: argparse.Namespace) -> Lines:
     """
     words = list(arguments.words)
     if len(words) == 2 and arguments.offset is None:
-        arguments.offset = words.pop(0)
-    elif len(words) == 2 and re.match(r"[A-Za-z_]\w*\.\w+|\d+$", words[0]):
+        # -h START OFFSET and OFFSET START are both in use.
+        last = bool(_MEMBER.match(words[1])) and not _MEMBER.match(words[0])
+        arguments.offset = words.pop(1 if last else 0)
+    elif len(words) == 2 and (_MEMBER.match(words[0]) or words[0].isdecimal()):
         raise BadArgumentsError("two offsets are given", thing=words[0])
     if len(words) != 1:
         raise BadArgumentsError("one start address is needed", thing=" ".join(words))
@@ -66,25 +69,27 @@ def list_(session: Session, arguments: argparse.Namespace) -> Lines:
     offset = offset_of(session, arguments.offset) if arguments.offset else 0
     start = address_of(session.program, words[0])
     end = int(arguments.end, 16) if arguments.end else None
-    wanted = [Wanted.parse(text) for text in [*arguments.structs, *arguments.quick]]
+    wanted = [Wanted.parse(text) for text in arguments.structs]
+    quick = [Wanted.parse(text) for text in arguments.quick]
     shift = offset_of(session, arguments.list_offset) if arguments.list_offset else 0
     radix = session.base(hexadecimal=arguments.hexadecimal, decimal=arguments.decimal)
     for address in _walk(session, arguments, start, offset, end):
         yield f"{address:x}"
-        for one in wanted:
+        for one in (*wanted, *quick):
             try:
-                yield from shown(session.program, one, address - shift, radix=radix)
+                for line in shown(session.program, one, address - shift, radix=radix):
+                    yield line.rstrip(",") if one in quick and one.members else line
             except READ_ERRORS as error:
                 yield f"  ({reason(error)})"
 
 
 def offset_of(session: Session, text: str) -> int:
-    """Bytes: a number, or where ``struct.member`` lies.
+    """Bytes: a number (of hexadecimal digits: hexadecimal), or where ``struct.member`` lies.
 
     :raises CommandError: neither
     """
-    if re.fullmatch(r"0x[0-9a-fA-F]+|\d+", text):
-        return int(text, 0)
+    if re.fullmatch(r"(0x)?[0-9a-fA-F]+", text):
+        return int(text) if text.isdecimal() else int(text, 16)
     wanted = Wanted.parse(text)
     if not wanted.members:
         raise BadArgumentsError("an offset is a number or struct.member", thing=text)

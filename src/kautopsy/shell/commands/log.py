@@ -112,7 +112,7 @@ def _audit(session: Session) -> Iterator[str]:
             yield f"type={kind} {text(raw[16:]).rstrip(chr(0))}"
             skb = skb.next.read_()
     if not found:
-        yield "(no audit records are queued)"
+        yield "log: kernel audit log is empty"
 
 
 def _safe_buffers(session: Session) -> Iterator[str]:

@@ -13,7 +13,7 @@ from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.kernel.tasks import stack_size
 from kautopsy.shell.context import cpus
 from kautopsy.shell.errors import CommandError
-from kautopsy.shell.registry import Lines, argument, command, flag
+from kautopsy.shell.registry import Lines, command, flag
 from kautopsy.shell.session import Session
 from kautopsy.shell.structures import Wanted, shown
 from kautopsy.shell.unwind import irq_stack, special_stacks
@@ -31,7 +31,7 @@ _UNITS = ((1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
     usage="[-m | -c -[xd] | -o]",
     arguments=(
         flag("-m", "the physical memory map", dest="map"),
-        argument("-c", dest="cpu", nargs="?", const="a", help="the cpuinfo structure of each CPU"),
+        flag("-c", "the cpuinfo structure of each CPU", dest="cpus"),
         flag("-x", "hexadecimal", dest="hexadecimal"),
         flag("-d", "decimal", dest="decimal"),
         flag("-o", "OPAL console log (PowerPC)", dest="opal"),
@@ -48,9 +48,9 @@ def mach(session: Session, arguments: argparse.Namespace) -> Lines:
         raise CommandError("the OPAL console is PowerPC's")
     if arguments.map:
         return _memory_map(session)
-    if arguments.cpu is not None:
+    if arguments.cpus:
         radix = session.base(hexadecimal=arguments.hexadecimal, decimal=arguments.decimal)
-        return _cpus(session, cpus(session, arguments.cpu), radix)
+        return _cpus(session, cpus(session, "a"), radix)
     return _machine(session)
 
 

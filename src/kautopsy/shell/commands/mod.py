@@ -27,9 +27,9 @@ from kautopsy.shell.session import Session
         flag("-D", "forget the debuginfo of all modules", dest="delete_all"),
         flag("-t", "the taints of modules that have some", dest="taints"),
         flag("-R", "read the list of modules again", dest="again"),
-        flag("-r", "-readnow of gdb", dest="readnow"),
-        flag("-g", "section addresses for gdb", dest="sections"),
-        flag("-o", "gdb's old way of loading", dest="old"),
+        flag("-r", "as crash's, how its gdb loads: changes nothing here", dest="readnow"),
+        flag("-g", "as -r", dest="sections"),
+        flag("-o", "as -r", dest="old"),
     ),
     table=True,
     drgn='''
@@ -41,12 +41,10 @@ def mod(session: Session, arguments: argparse.Namespace) -> Lines:
     """The loaded modules, oldest first.
 
     Symbols come from the kernel's own tables without anything being loaded; -s and -S add source
-    lines and types from debuginfo. -r, -g and -o tell crash's gdb how to load and are refused here.
+    lines and types from debuginfo.
     """
-    gdbs = {"-r": arguments.readnow, "-g": arguments.sections, "-o": arguments.old}
-    for name, given in gdbs.items():
-        if given:
-            raise CommandError(f"{name} is about crash's gdb, which is not here")
+    if arguments.old:
+        return iter(())
     if arguments.taints:
         return delegate(session, "mod", "-t")
     if arguments.delete is not None or arguments.delete_all:

@@ -38,6 +38,10 @@ def rd(session: Session, arguments: argparse.Namespace) -> Lines | None:
         return _file(session, text)
     if re.search(r"(?<!\S)-[a-zA-Z]*p", text):
         return _physical(session, text)
+    if re.search(r"(?<!\S)-[a-zA-Z]*a", text):
+        text = re.sub(r"(?<!\S)-8(?!\S)", "", text)  # characters are bytes
+    if not re.search(r"(?<!\S)-(?:16|32)(?!\S)", text):
+        text = re.sub(r"(?<!\S)-N(?!\S)", "", text)  # of 16 and 32 bits only, says crash's help
     return _bare(delegate(session, "rd", text))
 
 
@@ -83,8 +87,10 @@ def _file(session: Session, text: str) -> Lines:
     except (IndexError, ValueError):
         raise CommandError("an offset in the file and a count are needed", thing=text) from None
     with open(session.dump.path, "rb") as file:  # noqa: PTH123 - the path is text in the model
-        file.seek(offset)
-        raw = file.read(8 * min(count, 1 << 24))
+        raw = b""
+        if offset < 1 << 63:
+            file.seek(offset)
+            raw = file.read(8 * min(count, 1 << 24))
     if not raw:
         raise CommandError("is beyond the end of the dump's file", thing=words[0])
     for at in range(0, len(raw) // 8 * 8, 16):

@@ -157,8 +157,10 @@ def _from_file(session: Session, wanted: Wanted, kind: str, text: str, radix: in
     except ValueError:
         raise BadArgumentsError("an offset in the file is a number", thing=text) from None
     with open(session.dump.path, "rb") as file:  # noqa: PTH123 - the path is text in the model
-        file.seek(offset)
-        raw = file.read(size)
+        raw = b""
+        if offset < 1 << 63:
+            file.seek(offset)
+            raw = file.read(size)
     if len(raw) < size:
         raise CommandError("is beyond the end of the dump's file", thing=text)
     yield from shown_value(Object.from_bytes_(session.program, type_, raw), wanted, radix=radix)

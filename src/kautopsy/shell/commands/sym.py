@@ -16,6 +16,10 @@ from kautopsy.shell.session import Session
 from kautopsy.shell.source import source_line
 
 
+class UnknownSymbolError(CommandError):
+    """No symbol has this name."""
+
+
 @command(
     "sym",
     "translate a symbol to its virtual address, or vice-versa",
@@ -55,7 +59,14 @@ def sym(session: Session, arguments: argparse.Namespace) -> Lines:
     if not arguments.names:
         raise BadArgumentsError("a symbol or address is missing", hint="help sym")
     for name in arguments.names:
-        found = lookup(program, name)
+        try:
+            found = lookup(program, name)
+        except UnknownSymbolError:
+            yield f"symbol not found: {name}"
+            yield "possible alternatives:"
+            for line in _query(session, name, kinds):
+                yield f"  {line}"
+            continue
         if arguments.previous:
             yield from _beside(session, found[0][0], -1, kinds)
         for symbol, offset in found:
@@ -86,7 +97,7 @@ def lookup(program: Program, word: str) -> list[tuple[Symbol, int]]:
     try:
         address = int(word, 16)
     except ValueError:
-        raise CommandError("symbol not found", thing=word, hint=f"sym -q {word}") from None
+        raise UnknownSymbolError("symbol not found", thing=word, hint=f"sym -q {word}") from None
     try:
         symbol = program.symbol(address)
     except LookupError:
@@ -130,6 +141,7 @@ def kernel_symbols(session: Session) -> list[Symbol]:
                 for one in session.program.symbols()
                 if one.name
                 and one.kind not in (SymbolKind.FILE, SymbolKind.SECTION)
+                and not _is_constant(one)
                 and not any(low <= one.address < high for low, high, _name in modules)
             ),
             key=lambda one: (one.address, one.name),
@@ -138,6 +150,15 @@ def kernel_symbols(session: Session) -> list[Symbol]:
     found = session.cached("kernel_symbols", read)
     assert isinstance(found, list)
     return found
+
+
+def _is_constant(symbol: Symbol) -> bool:
+    """A number to which assembler source gave a name (``LSB_CRC``): vmlinux's table has them."""
+    return (
+        symbol.address < 1 << 32
+        and symbol.kind is SymbolKind.UNKNOWN
+        and symbol.binding is SymbolBinding.LOCAL
+    )
 
 
 def _bounds(program: Program) -> list[tuple[int, int, str]]:

@@ -14,6 +14,7 @@ from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.expression import evaluate
 from kautopsy.shell.registry import Lines, argument, command, flag
 from kautopsy.shell.session import Session
+from kautopsy.shell.structures import Wanted, declared
 from kautopsy.shell.types import (
     AGGREGATES,
     declare,
@@ -57,6 +58,12 @@ def whatis(session: Session, arguments: argparse.Namespace) -> Lines:
     if kind == "enum":
         yield from _type(program.type(f"enum {text}"), arguments.offsets)
         return
+    if found := re.fullmatch(r"([A-Za-z_]\w*)\.([\w.,\[\]]+)", text):
+        wanted = Wanted.parse(text)
+        outer = find_aggregate(program, wanted.name, kind)
+        if outer is not None:
+            yield from declared(outer, wanted.members, None, session.base())
+            return
     found = find_aggregate(program, text, kind)
     if found is not None:
         yield from definition(found, offsets=arguments.offsets)
