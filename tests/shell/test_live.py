@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from tests.shell import carried
 
+from kautopsy.kernel.table import tables
 from kautopsy.lab.config import GuestConfig
 from kautopsy.lab.guest import Guest, State
 from kautopsy.lab.kernels import fetch_kernel
@@ -86,3 +88,24 @@ def test_a_dump_that_fails_is_not_replaced_by_it(guest: Guest) -> None:
         status, said = kautopsy(guest, "shell", target, "-c", "sys")
         assert status == 3, said
         assert "LIVE" not in said and "RUNNING" not in said and "RELEASE" not in said
+
+
+def test_every_table_of_the_running_kernel_can_be_kept(guest: Guest) -> None:
+    # What `snapshot local` and `sql local` ask of their child; DuckDB is not carried here.
+    names = sorted(table.name for table in tables())
+    asked = [{"dump": "local", "vmlinux": None, "debuginfo": True, "memory_bytes": 1 << 32,
+              "live": True}, {"tables": names, "columns": None, "header": True}]  # fmt: skip
+    lines = "".join(json.dumps(one) + "\n" for one in asked)
+    child = [f"PYTHONPATH={carried.search_path()}", carried.python(), "-m",
+             "kautopsy.shell.sql_child"]  # fmt: skip
+    result = guest.run(
+        f"printf %s {shlex.quote(lines)} | env {shlex.join(child)} > /tmp/answers;"
+        ' grep -o \'"failure":{[^}]*}\\|"final":true\' /tmp/answers;'
+        ' grep -o \'"table":"[a-z_]*"\' /tmp/answers | sort -u | cut -d\'"\' -f4',
+        limit=_SECONDS,
+        check=False,
+    )
+    assert "failure" not in result.output, result.output
+    assert "final" in result.output, result.output
+    read = set(result.output.split())
+    assert {"tasks", "cpus", "modules", "mounts", "open_files", "slab_caches"} <= read

@@ -2,21 +2,26 @@
 
 Every table that `kautopsy sql` knows is read once and written to DIR/TABLE.parquet, with
 DIR/snapshot.json telling which dump it was; `kautopsy sql DIR QUERY` asks it as if it were the
-dump, and so can any other program that reads Parquet.
+dump, and so can any other program that reads Parquet. "local" is the running kernel, where it
+allows that: it goes on while the tables are read one after the other.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kautopsy.cli._output import Progress, add_json, print_json, say
 from kautopsy.model.errors import ExitCode, UsageError
 
+if TYPE_CHECKING:
+    from kautopsy.shell.sql_source import DumpSource
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("dump", type=Path, metavar="DUMP|DIR", help="a vmcore")
+    parser.add_argument("dump", type=Path, metavar="DUMP|DIR|local", help="a vmcore")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="a new directory to make"
     )
@@ -31,22 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write one snapshot."""
     from kautopsy.shell.snapshot import write
-    from kautopsy.shell.sql_source import DumpSource
-    from kautopsy.triage.isolation import Limits
-    from kautopsy.triage.target import find_target
 
-    target = find_target(arguments.dump)
-    if target.dump is None:
-        raise UsageError(
-            "is no dump", thing=str(arguments.dump), hint="of logs there are no tables"
-        )
-    source = DumpSource(
-        str(arguments.dump),
-        target.dump,
-        vmlinux=arguments.vmlinux,
-        debuginfo=arguments.debuginfo == "auto",
-        limits=Limits(seconds=arguments.time_limit),
-    )
+    source = _source(arguments)
+    if source.live:
+        say("RUNNING KERNEL: it goes on while its tables are read")
     with Progress("snapshot", quiet=arguments.json) as progress:
         manifest = write(source, arguments.out)
         size = sum(file.stat().st_size for file in arguments.out.iterdir())
@@ -59,3 +52,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(manifest)
     return ExitCode.OK
+
+
+def _source(arguments: argparse.Namespace) -> DumpSource:
+    from kautopsy.shell.sql_source import DumpSource
+    from kautopsy.triage.isolation import Limits
+    from kautopsy.triage.target import find_target
+
+    name = str(arguments.dump)
+    limits = Limits(seconds=arguments.time_limit)
+    if name == "local":
+        return DumpSource(name, arguments.dump, limits=limits, live=True)
+    target = find_target(arguments.dump)
+    if target.dump is None:
+        raise UsageError("is no dump", thing=name, hint="of logs there are no tables")
+    return DumpSource(
+        name,
+        target.dump,
+        vmlinux=arguments.vmlinux,
+        debuginfo=arguments.debuginfo == "auto",
+        limits=limits,
+    )

@@ -47,8 +47,6 @@ def parse(text: str) -> Line | None:
     if found is None:
         raise CommandError("there is no command before it", thing=rest.strip())
     name, words = found[1], body[found.end() :].strip()
-    if name.startswith("p/"):  # gdb's formats: p/x value
-        name, words = "p", f"{name[1:]} {words}"
     if not rest:
         return Line(name, words)
     if rest.startswith("|"):

@@ -7,6 +7,7 @@ from kautopsy.shell.registry import Command, commands
 
 _PARTLY = {
     "dev",
+    "timer",
     "files",
     "ipcs",
     "irq",

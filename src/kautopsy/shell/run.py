@@ -161,7 +161,9 @@ def _structure(session: Session, name: str, text: str) -> Lines:
     if session.has_types and is_aggregate(session.program, name.partition(".")[0]):
         yield from lines_of(session, "*", f"{name} {text}".strip())
         return
-    if session.settings.gdb:
+    from kautopsy.shell.commands.gdb import KNOWN
+
+    if session.settings.gdb or name.partition("/")[0] in KNOWN:
         yield from lines_of(session, "gdb", f"{name} {text}".strip())
         return
     near = difflib.get_close_matches(name, [*commands(), *session.aliases], n=1, cutoff=0.5)

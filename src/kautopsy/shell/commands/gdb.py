@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
+
+from drgn import Program, TypeKind, sizeof
 
 from kautopsy.shell.commands.dis import label
-from kautopsy.shell.commands.p import top
+from kautopsy.shell.commands.p import need_memory, top
 from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.expression import address_of, evaluate
 from kautopsy.shell.registry import Lines, command
 from kautopsy.shell.session import Session
+from kautopsy.shell.types import unaliased
 from kautopsy.shell.values import Values
 
 _RUNNING = frozenset(
@@ -19,11 +23,34 @@ _RUNNING = frozenset(
 )  # fmt: skip
 
 
+def _near(program: Program, value: int) -> str:
+    try:
+        symbol = program.symbol(value)
+    except LookupError:
+        return f"{value:#x}"
+    offset = value - symbol.address
+    return f"{value:#x} <{symbol.name}{f'+{offset}' if offset else ''}>"
+
+
+_FORMATS: dict[str, Callable[[Program, int], str]] = {
+    "u": lambda _program, value: str(value),
+    "o": lambda _program, value: f"0{value:o}" if value else "0",
+    "t": lambda _program, value: f"{value:b}",
+    "c": lambda _program, value: f"{value & 0xFF} {chr(value & 0x7F)!r}",
+    "a": _near,
+}
+_SCALARS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM, TypeKind.POINTER)
+
+
+KNOWN = frozenset({"p", "print", "inspect", "output", "ptype", "x", "info", "disassemble"})
+"""What may stand without ``gdb`` before it, as in crash: ``p/x``, ``x/4gx``, ``ptype``."""
+
+
 @command("gdb", "gdb command", usage="word ...", raw=True)
 def gdb(session: Session, arguments: argparse.Namespace) -> Lines:
     """There is no gdb inside; what can be answered without is:
 
-    print[/x|d|c] EXPRESSION, output EXPRESSION, ptype TYPE|EXPRESSION, whatis EXPRESSION,
+    print[/x|d|u|o|t|c|a] EXPRESSION, output EXPRESSION, ptype TYPE|EXPRESSION, whatis EXPRESSION,
     x/NFU ADDRESS (x d u s i; b h w g), disassemble ADDRESS, list FUNCTION, info symbol ADDRESS,
     info line ADDRESS, info address NAME, bt. The rest is about a running program.
     """
@@ -50,9 +77,18 @@ def gdb(session: Session, arguments: argparse.Namespace) -> Lines:
 
 def _print(session: Session, form: str, text: str, *, numbered: bool) -> Lines:
     session.need_types("print")
-    if form not in ("", "x", "d", "u", "c", "s"):
-        raise CommandError("this format is not known here", thing=f"/{form}", hint="x d u c s")
+    if form not in ("", "x", "d", "s", *_FORMATS):
+        raise CommandError(
+            "this format is not known here", thing=f"/{form}", hint="x d u o t c a s"
+        )
     value = evaluate(session.program, text)
+    need_memory(value)
+    if form in _FORMATS and unaliased(value.type_).kind in _SCALARS:
+        bits = 8 * (sizeof(value.type_) or 8)
+        number = int(value.value_()) & ((1 << bits) - 1)
+        formed = _FORMATS[form](session.program, number)
+        yield f"${session.next_value()} = {formed}" if numbered else formed
+        return
     radix = 16 if form == "x" else 10 if form in ("d", "u") else session.settings.radix
     shown = top(Values(session.program, radix), value)
     yield from (f"${session.next_value()} = {shown}" if numbered else shown).split("\n")
@@ -118,6 +154,8 @@ def _other(session: Session, name: str, text: str) -> Lines:
     elif name == "disassemble":
         yield from lines_of(session, "dis", text)
     else:
+        if not text:
+            raise BadArgumentsError("list takes a function or an address")
         place = source_line(session.program, address_of(session.program, text))
         if not place:
             raise CommandError("its source line is not known without DWARF", thing=text)

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from drgn import Object, Program, TypeKind, sizeof
+from drgn import Object, TypeKind
 
 from kautopsy.kernel.reading import READ_ERRORS
 from kautopsy.shell.context import cpus
-from kautopsy.shell.errors import BadArgumentsError
+from kautopsy.shell.errors import BadArgumentsError, CommandError
 from kautopsy.shell.expression import evaluate
 from kautopsy.shell.registry import Lines, command
 from kautopsy.shell.session import Session
 from kautopsy.shell.types import declare, unaliased
 from kautopsy.shell.values import Values, is_character
-
-
-def _near(program: Program, value: int) -> str:
-    try:
-        symbol = program.symbol(value)
-    except LookupError:
-        return f"{value:#x}"
-    offset = value - symbol.address
-    return f"{value:#x} <{symbol.name}{f'+{offset}' if offset else ''}>"
-
-
-_FORMATS: dict[str, Callable[[Program, int], str]] = {
-    "u": lambda _program, value: str(value),
-    "o": lambda _program, value: f"0{value:o}" if value else "0",
-    "t": lambda _program, value: f"{value:b}",
-    "c": lambda _program, value: f"{value & 0xFF} {chr(value & 0x7F)!r}",
-    "a": _near,
-}
-_LETTERS = {*_FORMATS, "x", "d"}
-_SCALARS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM, TypeKind.POINTER)
 
 
 @command(
@@ -58,13 +38,6 @@ def p(session: Session, arguments: argparse.Namespace) -> Lines:
     text = arguments.text
     options = {"hexadecimal": False, "decimal": False}
     user = False
-    letter = ""
-    if found := re.match(r"/(\w)\s+", text):  # p/x: gdb's formats
-        letter, text = found[1], text[found.end() :]
-        if letter not in _LETTERS:
-            raise BadArgumentsError("formats are x, d, u, o, t, c and a", thing=f"/{letter}")
-        options["hexadecimal"] = letter == "x"
-        options["decimal"] = letter == "d"
     while found := re.match(r"-([xdu])\s+", text):
         text = text[found.end() :]
         user |= found[1] == "u"
@@ -78,13 +51,22 @@ def p(session: Session, arguments: argparse.Namespace) -> Lines:
         yield from _per_cpu(session, values, per_cpu[1], per_cpu[2])
         return
     value = _user(session, text) if user else evaluate(session.program, text)
-    if letter in _FORMATS and unaliased(value.type_).kind in _SCALARS:
-        bits = 8 * (sizeof(value.type_) or 8)
-        shown = _FORMATS[letter](session.program, int(value.value_()) & ((1 << bits) - 1))
-        yield f"${session.next_value()} = {shown}"
-        return
+    need_memory(value)
     name = f"{text} = " if re.fullmatch(r"[A-Za-z_]\w*", text) else ""
     yield from f"{name}${session.next_value()} = {top(values, value)}".split("\n")
+
+
+def need_memory(value: Object) -> None:
+    """Complain about a value whose memory begins where there is none, as at NULL.
+
+    :raises CommandError: as gdb says it
+    """
+    if value.address_ is None:
+        return
+    try:
+        value.prog_.read(value.address_, 1)
+    except READ_ERRORS:
+        raise CommandError(f"Cannot access memory at address {value.address_:#x}") from None
 
 
 def top(values: Values, value: Object) -> str:
