@@ -31,7 +31,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, FaultError):
         return f"page of {error.address:#x} is not in the dump"
     if isinstance(error, LookupError):
-        return f"not known for this kernel: {error.args[0] if error.args else error}"[:200]
+        return f"not known for this kernel, or lost: {error.args[0] if error.args else error}"[:200]
     return f"{type(error).__name__}: {error}"[:200]
 
 

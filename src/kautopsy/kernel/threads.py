@@ -9,7 +9,8 @@ from drgn.helpers.linux.cpumask import num_online_cpus, num_possible_cpus
 from drgn.helpers.linux.pid import for_each_task
 
 from kautopsy.kernel.globals import variable
-from kautopsy.kernel.reading import READ_ERRORS, reason
+from kautopsy.kernel.reading import READ_ERRORS, readable, reason
+from kautopsy.model.base import Unreadable
 
 _KEY = "kautopsy_threads"
 
@@ -72,3 +73,11 @@ def missing(program: Program) -> str | None:
         return None
     why = f" ({found.cut})" if found.cut else ""
     return f"only {len(found.tasks)} of {expected} tasks can be reached: pages are missing{why}"
+
+
+def missing_in_words(program: Program) -> str | None:
+    """As :func:`missing`, also where what it takes to count them is missing."""
+    found = readable(lambda: missing(program))
+    if isinstance(found, Unreadable):
+        return f"its tasks cannot be counted: {found.unreadable}"
+    return found

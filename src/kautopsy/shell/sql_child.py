@@ -22,6 +22,7 @@ from kautopsy.kernel.modules import see_modules
 from kautopsy.kernel.reading import READ_ERRORS, readable, reason
 from kautopsy.kernel.system import system
 from kautopsy.kernel.table import EVERYTHING, Table, named
+from kautopsy.kernel.threads import missing_in_words
 from kautopsy.model.dump import DumpFile, DumpFormat
 from kautopsy.model.errors import KautopsyError
 from kautopsy.model.report import Symbols, System
@@ -47,6 +48,10 @@ def answers(subject: Subject, ask: Callable[[], Question]) -> Iterator[Answer]:
     yield Answer(opened=Opened(dump, symbols, _header(program) if question.header else None))
     for name in question.tables:
         yield from _rows(named(name, kept()[name].module), program, question.columns)
+    if question.tables:
+        problem = missing_in_words(program)
+        if problem is not None:
+            yield Answer(note=problem)
 
 
 def _header(program: Program) -> System:

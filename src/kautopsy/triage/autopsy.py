@@ -9,7 +9,7 @@ import msgspec
 
 from kautopsy.kernel.reading import known, readable
 from kautopsy.kernel.system import system
-from kautopsy.kernel.threads import missing
+from kautopsy.kernel.threads import missing_in_words
 from kautopsy.model.base import Unreadable
 from kautopsy.model.dump import DumpFile
 from kautopsy.model.report import Report
@@ -92,9 +92,7 @@ def _with_problems(scene: Scene) -> DumpFile:
     """The dump, with what only a look inside tells about its completeness."""
     if not scene.has_types:
         return scene.dump
-    problem = readable(lambda: missing(scene.program))
-    if isinstance(problem, Unreadable):
-        problem = f"its tasks cannot be counted: {problem.unreadable}"
+    problem = missing_in_words(scene.program)
     if problem is None:
         return scene.dump
     return msgspec.structs.replace(scene.dump, problems=(*scene.dump.problems, problem))

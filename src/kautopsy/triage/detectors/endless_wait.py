@@ -25,6 +25,7 @@ from kautopsy.model.crash import Frame, Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.numbers import several
 from kautopsy.triage.scene import Scene
 
 
@@ -125,9 +126,9 @@ def _killing(
         title=f"{comm} (pid {pid}) waits in {called(blame)} for a tasklet that is disabled",
         explanation=(
             f"{comm} (pid {pid}), in {called(blame)}, called tasklet_kill() and waits until the "
-            f"tasklet of {tasklet} has run. It was scheduled and then disabled {count} time(s), so "
-            "it never runs: the softirq puts it off again and again, and the wait never ends. A "
-            "CPU is kept busy by that."
+            f"tasklet of {tasklet} has run. It was scheduled and then disabled "
+            f"{several(count, 'time')}, so it never runs: the softirq puts it off again and again, "
+            "and the wait never ends. A CPU is kept busy by that."
         ),
         confidence=0.85,
         severity=Severity.FATAL,
@@ -136,7 +137,7 @@ def _killing(
         evidence=(
             Evidence(
                 what="the tasklet",
-                value=f"of {tasklet}: scheduled, disabled {count} time(s)",
+                value=f"of {tasklet}: scheduled, disabled {several(count, 'time')}",
                 show="struct tasklet_struct",
             ),
             Evidence(what="waits in", value="tasklet_kill()", show=f"bt {pid}"),
@@ -161,7 +162,7 @@ def _finding(
         title=f"{comm} (pid {pid}) waits without end in {called(blame)}: {said[-1][0]}",
         explanation=(
             f"{complaint.means.format(*of)} {comm} (pid {pid}), in {called(blame)}, has looked "
-            f"again and again; the kernel has complained {len(said)} time(s)."
+            f"again and again; the kernel has complained {several(len(said), 'time')}."
         ),
         confidence=0.75 if len(said) > 1 else 0.6,
         severity=Severity.FATAL,

@@ -313,7 +313,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         blame = Culprit(function=function, module=owner[1] if owner else None)
         how = "called from" if entry is None else "of"
         where = f" {how} memory that {called(blame)} had freed"
-    subject = f"{where}," if where and entry is None else ""
+    subject = f",{where}," if where and entry is None else ""
     return Finding(
         kind=kind,
         title=f"{kind.value.replace('-', ' ')}{where}: {crash.title}",
@@ -335,7 +335,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         culprit=blame,
         tasks=tasks,
         evidence=tuple(evidence),
-        next=_next(kind, blame, entry),
+        next=_next(kind, blame, entry, tracked=freed is not None),
         key=f"{kind.value}:{blame.function if blame else '?'}",
     )
 
@@ -374,19 +374,25 @@ def _hardware_lines(scene: Scene) -> Iterator[Evidence]:
         yield Evidence(what="the hardware said", value=line[:200], show="log | grep Hardware")
 
 
-def _next(kind: Kind, blame: Culprit | None, entry: str | None) -> tuple[str, ...]:
+def _next(
+    kind: Kind, blame: Culprit | None, entry: str | None, *, tracked: bool
+) -> tuple[str, ...]:
+    """:param tracked: who freed the object is known already"""
     if kind in _HARDWARE:
         return (
             "Read the system event log of the management controller (ipmitool sel elist).",
             "Decode the records with mcelog or rasdaemon; replace what they name.",
         )
-    steps = [f"Read {called(blame)} at the line above (bt -l needs debugging information)."]
+    steps = [
+        f"Read {called(blame)} around the instruction above (bt -l names its line, where there is "
+        "debugging information)."
+    ]
     if entry is not None:
         steps = [
             f"Find who lets go of the memory of {entry} without taking it back first: "
             "timer_delete_sync(), cancel_work_sync(), rcu_barrier() ..."
         ]
-    if kind in (Kind.USE_AFTER_FREE, Kind.SLAB_CORRUPTION):
+    if kind in (Kind.USE_AFTER_FREE, Kind.SLAB_CORRUPTION) and not tracked:
         steps.append("Boot with slub_debug=FZPU to learn who allocated and freed the object.")
     if kind is Kind.NULL_DEREFERENCE:
         steps.append("Find out who was to set the pointer, and why it had not.")

@@ -15,6 +15,7 @@ from kautopsy.kernel.hardware import HardwareError, hardware_errors
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity
 from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.numbers import several
 from kautopsy.triage.scene import Scene
 
 _MANY = 100
@@ -53,7 +54,8 @@ def _finding(records: list[HardwareError]) -> Finding:
         kind=Kind.MACHINE_CHECK,
         title=f"the hardware reported {worst.severity} errors ({worst.source})",
         explanation=(
-            f"{len(records)} record(s) of hardware errors stand in memory, the worst "
+            f"In memory there {'is' if len(records) == 1 else 'are'} "
+            f"{several(len(records), 'record')} of hardware errors, the worst "
             f"{worst.severity}. The kernel did not say that it stopped because of them, but memory "
             "or a processor that fails explains anything."
         ),

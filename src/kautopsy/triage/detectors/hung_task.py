@@ -30,6 +30,7 @@ from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.detectors.deadlock import likely_cycles, victims
+from kautopsy.triage.numbers import several
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -211,11 +212,14 @@ def _held(
     wait = oldest.wait
     return Finding(
         kind=Kind.HUNG_TASK,
-        title=f"{len(behind)} task(s) hang on a {wait.kind.value} held by {comm} (pid {pid})",
+        title=(
+            f"{several(len(behind), 'task', 'hang')} on a {wait.kind.value} held by {comm} "
+            f"(pid {pid})"
+        ),
         explanation=(
             f"{comm} (pid {pid}) holds {wait.kind.value} {lock} and {doing}. "
-            f"{len(behind)} task(s) wait for it, the longest ({wait.comm}, pid {wait.pid}) for "
-            f"{age / SECOND:.0f} s. {look}"
+            f"{several(len(behind), 'task', 'wait')} for it, the longest ({wait.comm}, pid "
+            f"{wait.pid}) for {age / SECOND:.0f} s. {look}"
         ),
         confidence=confidence,
         severity=Severity.FATAL,
@@ -273,7 +277,9 @@ def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, in
     if not is_named and not sleeper.state_is_borne_out:
         confidence = min(confidence, 0.45)
     frozen = _frozen(scene, frames)
-    others = f" {len(crowd) - 1} more task(s) hang in the same place." if len(crowd) > 1 else ""
+    others = (
+        f" {several(len(crowd) - 1, 'other task', 'hang')} in the same place." if crowd[1:] else ""
+    )
     return Finding(
         kind=Kind.HUNG_TASK,
         title=f"{sleeper.comm} (pid {sleeper.pid}) hangs in {called(blame)}"

@@ -24,6 +24,7 @@ from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRol
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.detectors.hung_task import grown, reported
+from kautopsy.triage.numbers import several
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -87,17 +88,20 @@ def _device(
     driver = None
     if first.driver or first.module:
         driver = Culprit(function=first.driver or None, module=first.module or None)
-    of = f" of module {first.module}" if first.module else ""
+    of = f", module {first.module}," if first.module else ""
+    what = f"{writes} of them writes" if len(requests) > 1 else "a write" if writes else "a read"
     return Finding(
         kind=Kind.IO_HANG,
         title=(
-            f"{device} does not answer: {len(requests)} request(s), oldest {oldest / SECOND:.0f} s"
+            f"{device} does not answer: {several(len(requests), 'request')}, oldest "
+            f"{oldest / SECOND:.0f} s"
         ),
         explanation=(
-            f"{len(requests)} request(s) to {device} ({writes} of them writes) were given to its "
-            f"driver{of} and never completed, the oldest {oldest / SECOND:.0f} s ago. "
-            f"{len(waiting)} task(s) sleep waiting for I/O. The disk, the path to it or its driver "
-            "does not answer."
+            f"{several(len(requests), 'request')} to {device} ({what}) "
+            f"{'was' if len(requests) == 1 else 'were'} given to its driver{of} and never "
+            f"completed, the oldest {oldest / SECOND:.0f} s ago. "
+            f"{several(len(waiting), 'task', 'wait')} for I/O. The disk, the path to it or its "
+            "driver does not answer."
             + (f" {_names(above)}, which tasks wait for, lies on it." if above else "")
         ),
         confidence=round(confidence, 2),
@@ -162,7 +166,7 @@ def _no_device(scene: Scene, waiting: list[Sleeper], disks: tuple[Disk, ...]) ->
             of += f"{bottom.name} is a disk with requests, but none is in flight.{lies}"
     return Finding(
         kind=Kind.IO_HANG,
-        title=f"{len(waiting)} task(s) wait for I/O"
+        title=f"{several(len(waiting), 'task', 'wait')} for I/O"
         + (f" of {disk.name}" if disk is not None else "")
         + f", the longest {longest.age / SECOND:.0f} s",
         explanation=(

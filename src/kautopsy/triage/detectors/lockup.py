@@ -29,6 +29,7 @@ from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
 from kautopsy.triage.detector import Need, detector
+from kautopsy.triage.numbers import several
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -158,14 +159,14 @@ def _soft(scene: Scene, cpu: Cpu, running: int, said: int | None) -> Finding:
     elif said is None and not frames:
         confidence = 0.45  # as above
     for_long = max(running / SECOND, said or 0)
+    behind = max(0, cpu.runnable - 1) if isinstance(cpu.runnable, int) else 0
+    others = f", while {several(behind, 'other task', 'wait')} to run there" if behind else ""
     return Finding(
         kind=Kind.SOFT_LOCKUP,
         title=f"CPU {cpu.cpu} is stuck in {called(blame)} for {for_long:.0f} s",
         explanation=(
             f"{cpu.comm} (pid {cpu.pid}) has had CPU {cpu.cpu} for {for_long:.0f} s in the kernel, "
-            f"in {called(blame)}, without giving it up, while "
-            f"{max(0, cpu.runnable - 1) if isinstance(cpu.runnable, int) else 'unknown'} other "
-            "task(s) wait to run there."
+            f"in {called(blame)}, without giving it up{others}."
             + (" It waits for another CPU to answer, so it is a victim." if waits else "")
         ),
         confidence=confidence,

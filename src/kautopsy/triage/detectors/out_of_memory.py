@@ -31,6 +31,8 @@ _GROUP = re.compile(
     r"[Mm]emory cgroup out of memory|constraint=CONSTRAINT_MEMCG|Memory cgroup stats for"
 )
 _GROUP_NAME = re.compile(r"oom_memcg=([^,]+)|Memory cgroup stats for (\S+?):?$")
+# mem_cgroup_print_oom_meminfo(), mm/memcontrol.c
+_GROUP_USAGE = re.compile(r"^memory: (usage \d+kB, limit \d+kB)")
 _SAID = re.compile(
     r"invoked oom-killer|Out of memory: Killed process|Kernel panic .*[Oo]ut of memory"
 )
@@ -57,6 +59,9 @@ class _Eater:
     show: str
     advice: str
     task: TaskRole | None = None
+    verb: str = "holds"
+    weight: float = 1.0
+    """How much of its bytes counts where the largest is sought."""
     along: str = ""
     """Slab caches with about as many objects."""
 
@@ -104,9 +109,11 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
         yield _Eater(
             Kind.OUT_OF_MEMORY,
             "processes together (anonymous memory), no single one",
-            memory.anon // 2,
+            memory.anon,
             "ps -G | sort",
             "Too many or too large processes for this machine: see the list of the largest.",
+            verb="hold",
+            weight=0.5,  # one that has half of it all is the one to name
         )
     if isinstance(memory.shmem, int):
         yield _Eater(
@@ -115,6 +122,7 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
             memory.shmem,
             "mount; ipcs",
             "Look for large files in tmpfs mounts (/dev/shm, /run, /tmp) and limit their size.",
+            verb="hold",
         )
     if isinstance(memory.hugetlb, int):
         yield _Eater(
@@ -131,6 +139,7 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
             memory.page_tables,
             "ps",
             "Many processes map the same memory: use huge pages for it.",
+            verb="hold",
         )
     for held, what in ((memory.vmalloc, "vmalloc"), (memory.percpu, "per-CPU memory")):
         if isinstance(held, int) and held <= known(memory.total, 0):
@@ -140,10 +149,11 @@ def _eaters(memory: MemoryUse) -> Iterator[_Eater]:
     if all(isinstance(getattr(memory, name), int) for name in _ACCOUNTS):
         yield _Eater(
             Kind.MEMORY_LEAK,
-            "pages that no counter of the kernel explains: a driver's or module's own",
+            "pages that no counter of the kernel explains (a driver's or module's own)",
             memory.unaccounted,
             "kmem -i",
             "Boot with page_owner=on to learn who allocates them, or unload suspected modules.",
+            verb="hold",
         )
 
 
@@ -166,11 +176,12 @@ def _suspicion(memory: MemoryUse, total: int) -> Iterator[Finding]:
     if largest is None or largest.bytes / total < SUSPICIOUS:
         return
     share = largest.bytes / total
+    holds = f"{largest.what} {largest.verb}"
     yield Finding(
         kind=Kind.MEMORY_LEAK,
-        title=f"{largest.what} holds {size(largest.bytes)} of {size(total)}: a leak, it seems",
+        title=f"{holds} {size(largest.bytes)} of {size(total)}: a leak, it seems",
         explanation=(
-            f"{largest.what} holds {100 * share:.0f} % of memory, and the kernel cannot take it "
+            f"{holds} {100 * share:.0f}% of memory, and the kernel cannot take it "
             "back. Nobody lacked memory yet. One dump cannot show growth: compare with another "
             "machine of the kind, or with an earlier count."
         ),
@@ -205,7 +216,7 @@ def _slab(cache: Consumer, others: list[Consumer]) -> _Eater:
     ]
     return _Eater(
         Kind.MEMORY_LEAK,
-        f"slab cache {cache.name} ({cache.count or 0} objects)",
+        f"slab cache {cache.name} ({cache.count or 0:,} objects)",
         cache.bytes,
         f"kmem -s {cache.name}",
         f"Find who allocates from {cache.name} and does not free (slub_debug=U, or kmem tracing).",
@@ -227,9 +238,9 @@ def _process(process: Consumer) -> _Eater:
 
 def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
     assert isinstance(memory.total, int)
-    ranked = sorted(_eaters(memory), key=lambda eater: -eater.bytes) or [_UNKNOWN]
+    ranked = sorted(_eaters(memory), key=lambda eater: -eater.bytes * eater.weight) or [_UNKNOWN]
     first = ranked[0]
-    share = first.bytes / memory.total
+    share = first.bytes * first.weight / memory.total
     clear = share >= SHARE
     confidence = (0.9 if died else 0.8 if said else 0.6) - (0 if clear else 0.2)
     kind = first.kind if clear else Kind.OUT_OF_MEMORY
@@ -240,14 +251,14 @@ def _global(scene: Scene, memory: MemoryUse, died: bool, said: bool) -> Finding:
     return Finding(
         kind=kind,
         title=(
-            f"out of memory: {first.what} holds {size(first.bytes)} of {size(memory.total)}"
+            f"out of memory: {first.what} {first.verb} {size(first.bytes)} of {size(memory.total)}"
             if clear
             else "out of memory, with no single eater"
         ),
         explanation=(
-            f"The machine has {size(memory.total)} and ran out of it. "
+            f"The machine has {size(memory.total)} and ran out of it. The most is held by "
             + "; ".join(
-                f"{eater.what}: {size(eater.bytes)} ({100 * eater.bytes / memory.total:.0f} %)"
+                f"{eater.what}: {size(eater.bytes)} ({100 * eater.bytes / memory.total:.0f}%)"
                 for eater in ranked[:3]
             )
             + ". "
@@ -294,6 +305,9 @@ def _although_free(memory: MemoryUse) -> str:
 def _in_group(scene: Scene, lines: list[str], memory: MemoryUse) -> Finding:
     match = next((m for line in lines if (m := _GROUP_NAME.search(line))), None)
     group = (match[1] or match[2]) if match else "a memory cgroup"
+    said = next((line for line in reversed(lines) if "Killed" in line or "oom_memcg=" in line), "")
+    said = said or lines[-1]
+    usage = [match for line in scene.log_lines if (match := _GROUP_USAGE.search(line))]
     task = scene.crash.task
     died = scene.crash.trigger is Trigger.OUT_OF_MEMORY
     roles: tuple[TaskRole, ...] = ()
@@ -310,7 +324,13 @@ def _in_group(scene: Scene, lines: list[str], memory: MemoryUse) -> Finding:
         confidence=0.85 if died else 0.6,
         severity=Severity.FATAL,
         tasks=roles,
-        evidence=(Evidence(what="reported", value=lines[-1][:200], show="log"),),
+        evidence=(
+            Evidence(what="reported", value=said[:200], show="log"),
+            *(
+                Evidence(what=f"memory of {group}", value=match[1], show="log | grep usage")
+                for match in usage[-1:]
+            ),
+        ),
         next=(f"Compare memory.max of {group} with what its processes need.",),
         key="out-of-memory:cgroup",
     )

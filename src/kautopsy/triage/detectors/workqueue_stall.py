@@ -22,6 +22,7 @@ from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRol
 from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.detectors.hung_task import grown, reported
+from kautopsy.triage.numbers import several
 from kautopsy.triage.scene import Scene
 
 SECOND = 1_000_000_000
@@ -70,20 +71,22 @@ def _finding(scene: Scene, work: Work, starving: int, of: str, confidence: float
     seconds = max(time for time in times if isinstance(time, int)) / SECOND
     item = Culprit(function=work.function, module=work.module or None)
     where = scene.blame(work.task)
-    behind = f"{starving} work item(s) wait behind it because " + (
+    behind = f"{several(starving, 'work item', 'wait')} behind it because " + (
         f"it keeps CPU {work.cpu}'s worker pool to itself."
         if of == "pool"
         else "the queue runs no more at a time."
     )
+    now = "" if called(where) == called(item) else f", now in {called(where)}"
+    inside = f" in {called(item)}" if now else ""
     if of == "loop":
         behind = "It uses its CPU all the time. Other workers of the pool go on without it."
     return Finding(
         kind=Kind.WORKQUEUE_STALL,
         title=f"work {called(item)} of {work.workqueue} does not end"
-        + ("" if of == "loop" else f"; {starving} item(s) starve"),
+        + ("" if of == "loop" else f"; {several(starving, 'item', 'starve')}"),
         explanation=(
             f"{work.comm} (pid {work.pid}) has been at {called(item)} of workqueue "
-            f"{work.workqueue} for at least {seconds:.0f} s, now in {called(where)}. {behind}"
+            f"{work.workqueue} for at least {seconds:.0f} s{now}. {behind}"
         ),
         confidence=round(confidence, 2),
         severity=Severity.FATAL,
@@ -97,11 +100,11 @@ def _finding(scene: Scene, work: Work, starving: int, of: str, confidence: float
             ),
             Evidence(
                 what="waiting in the " + ("queue" if of == "queue" else "pool"),
-                value=f"{starving} item(s)",
-                show=f"struct worker_pool.worklist ... (pool {work.pool})",
+                value=several(starving, "item"),
+                show=f"sql: select * from works where pool = {work.pool}",
             ),
             Evidence(what="now in", value=called(where), show=f"bt -l {work.pid}"),
         ),
-        next=(f"Find out what {called(where)} waits for or loops over in {called(item)}.",),
+        next=(f"Find out what {called(where)} waits for or loops over{inside}.",),
         key=f"workqueue-stall:{work.function}",
     )
