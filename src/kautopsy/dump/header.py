@@ -34,12 +34,14 @@ class Headers:
 
     :param empty: the file ends before its first page
     :param stray: page descriptors or headers lead out of the file
+    :param noteless: so do the notes of its CPUs
     """
 
     file: DumpFile
     vmcoreinfo: VmcoreInfo | None
     empty: bool = False
     stray: bool = False
+    noteless: bool = False
 
 
 def _machine(kdump: KdumpHeader) -> str | None:
@@ -90,6 +92,7 @@ def read_headers(path: Path) -> Headers:
                 info,
                 empty=kdump.extent.empty,
                 stray=kdump.extent.stray or bool(kdump.astray),
+                noteless=kdump.noteless,
             )
         if (elf := read_elf(dump.reader)) is not None and (elf.core or not elf.machine):
             info = elf.vmcoreinfo

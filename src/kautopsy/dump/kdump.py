@@ -44,7 +44,8 @@ _HEADER = "8si390s{pad}{timeval}IiiIIIIIIi"
 # u64 start_pfn_64, end_pfn_64, max_mapnr_64
 _SUB_HEADER = "QiiQQqQqQqQQQQ"
 # What the second header leads to: in words, the field's number, and its offset in the header.
-_PARTS = (("VMCOREINFO", 5, 32), ("CPUs' notes", 7, 48), ("record of what was erased", 9, 64))
+_NOTES = 48
+_PARTS = (("VMCOREINFO", 5, 32), ("CPUs' notes", 7, _NOTES), ("record of what was erased", 9, 64))
 
 _MAX_BLOCK_SIZE = 1 << 16
 
@@ -55,7 +56,8 @@ class KdumpHeader:
 
     :param extent: how far it reaches
     :param descriptors: of its pages; None if it ends before them
-    :param astray: where, in the second header, an offset and a size lead out of the file
+    :param astray: where in the file an offset and a size, of the second header, lead out of it
+    :param noteless: those of the CPUs' notes do
     """
 
     release: str
@@ -72,6 +74,7 @@ class KdumpHeader:
     extent: Extent
     descriptors: Descriptors | None
     astray: tuple[int, ...] = ()
+    noteless: bool = False
 
 
 def read_kdump(reader: DumpReader) -> KdumpHeader | None:
@@ -179,6 +182,7 @@ def _read(reader: DumpReader, order: str, fields: tuple[int | bytes, ...]) -> Kd
         extent=found,
         descriptors=descriptors,
         astray=tuple(block_size + at for at in astray),
+        noteless=_NOTES in astray,
     )
 
 

@@ -82,16 +82,16 @@ def open_dump(path: Path) -> BareDump:
         )
     if headers.stray:
         with mend(path) as (copy, problem):
-            return _opened(copy, _with_problem(file, problem), headers.vmcoreinfo, mended=True)
+            return _opened(copy, _with_problem(file, problem), headers.vmcoreinfo, headers.noteless)
     return _opened(path, file, headers.vmcoreinfo)
 
 
 def _opened(
-    path: Path, file: DumpFile, info: VmcoreInfo | None, *, mended: bool = False
+    path: Path, file: DumpFile, info: VmcoreInfo | None, noteless: bool = False
 ) -> BareDump:
     if info is not None and _VERSION.match(info.release or ""):
-        # libkdumpfile takes it from the CPUs' notes, which a mended copy may lack.
-        program = _program(path, file, info.text if mended else None)
+        # libkdumpfile takes it from the notes, which a mended copy may lack.
+        program = _program(path, file, info.text if noteless else None)
     else:
         info = find_vmcoreinfo(path, lambda text: _program(path, file, text))
         if info is None:

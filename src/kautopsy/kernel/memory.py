@@ -120,9 +120,7 @@ def memory_use(program: Program) -> MemoryUse:
                 for state in for_each_hstate(program)
             )
         ),
-        vmalloc=readable(
-            lambda: page * int(variable(program, "nr_vmalloc_pages", "atomic_long_t").counter)
-        ),
+        vmalloc=readable(lambda: page * _vmalloc(program)),
         percpu=readable(lambda: page * int(variable(program, "pcpu_nr_populated", "int"))),
         swap_total=readable(
             lambda: page * sum(int(swap.pages) for swap in for_each_swap_info(program))
@@ -175,6 +173,14 @@ def _free(program: Program) -> int:
     item = _item(program, ("NR_FREE_PAGES",))
     parts = _of_zones(program, lambda zone: zone_page_state(zone, item))
     return _agreed(global_zone_page_state(program, item), parts)
+
+
+def _vmalloc(program: Program) -> int:
+    try:
+        # Instead of the global counter in newer kernels (6.12 has that one, 7.2 this).
+        return _of_nodes(program, "NR_VMALLOC")
+    except LookupError:
+        return int(variable(program, "nr_vmalloc_pages", "atomic_long_t").counter)
 
 
 def _item(program: Program, names: tuple[str, ...]) -> Object:
