@@ -117,6 +117,7 @@ _FORMS = {
     "head-lost-huawei-panic",
     "negative-bug-of-programs",
     "negative-commit-messages",
+    "negative-source-code",
     "negative-talk-of-crashes",
 }
 # The journal leaves out who printed a line, and vendors say it in a form of their own.

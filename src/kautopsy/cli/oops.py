@@ -133,7 +133,8 @@ def _read(file: str, lines: Lines, *, quiet: bool) -> Iterator[Crash]:
                 progress.detail = units.size(count)
                 if size >= _TELL_FROM and count - told >= _TELL_FROM and sys.stderr.isatty():
                     told = count
-                    print(f"\r\x1b[K… {count / size:.0%}", end="", file=sys.stderr, flush=True)
+                    share = min(count / size, 1.0)  # of a packed log more is read than it has
+                    print(f"\r\x1b[K… {share:.0%}", end="", file=sys.stderr, flush=True)
 
             for crash in read_crashes(stream, on_progress=tell):
                 yield lines.symbolise(crash)

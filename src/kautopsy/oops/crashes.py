@@ -18,6 +18,7 @@ from kautopsy.oops.families.torn import is_crash
 from kautopsy.oops.reading import lines_of
 from kautopsy.oops.scan import regions
 from kautopsy.oops.splitter import Report, Splitter
+from kautopsy.oops.streams import plain
 from kautopsy.oops.titles import cut
 
 
@@ -26,7 +27,7 @@ def read_crashes(
 ) -> Iterator[Crash]:
     """The crashes in ``stream``, in the order in which they end; memory stays flat.
 
-    :param stream: any console, dmesg, syslog, journal or pstore text
+    :param stream: any console, dmesg, syslog, journal or pstore text; packed too, or in UTF-16
     :param on_progress: called with the number of bytes read so far
     """
     for report, crash in read_reports(stream, on_progress=on_progress):
@@ -39,7 +40,7 @@ def read_reports(
 ) -> Iterator[tuple[Report, Crash]]:
     """As :func:`read_crashes`, each with the report it was read from."""
     splitter = Splitter()
-    for region in regions(stream, on_progress=on_progress):
+    for region in regions(plain(stream), on_progress=on_progress):
         if not region.adjoins:
             for report in splitter.finish():
                 if not _idle_talk(report):
