@@ -16,6 +16,7 @@ from drgn.helpers.linux.block import (
     req_op,
     request_queue_busy_iter,
 )
+from drgn.helpers.linux.slab import find_slab_cache, slab_cache_for_each_allocated_object
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
@@ -44,19 +45,44 @@ class BlockRequest(msgspec.Struct, frozen=True):
 def block_requests(program: Program) -> Iterator[BlockRequest]:
     """Requests that multi-queue block drivers (blk-mq) have not completed."""
     clock = readable(lambda: int(ktime_get_coarse_ns(program)))
+    seen: set[int] = set()
     for disk in for_each_disk(program):
-        try:
-            queue = disk.queue
-            name = text(disk_name(disk))
-            driver, module = _driver(program, queue)
-            for request in request_queue_busy_iter(queue):
-                yield _row(request, name, clock, driver, module)
-        except READ_ERRORS:
-            # A disk of a driver without blk-mq, or one whose queue the dump lacks.
-            continue
+        seen.add(int(disk.queue))
+        yield from _of_disk(program, disk, clock)
+    for disk in _leaving(program, seen):
+        yield from _of_disk(program, disk, clock)
 
 
-def _driver(program: Program, queue: Object) -> tuple[str, str]:
+def _of_disk(program: Program, disk: Object, clock: int | Unreadable) -> Iterator[BlockRequest]:
+    try:
+        name = text(disk_name(disk))
+        driver, module = queue_driver(program, disk.queue)
+        for request in request_queue_busy_iter(disk.queue):
+            yield _row(request, name, clock, driver, module)
+    except READ_ERRORS:
+        # A disk of a driver without blk-mq, or one whose queue the dump lacks.
+        return
+
+
+def _leaving(program: Program, seen: set[int]) -> Iterator[Object]:
+    """Disks that are being removed: ``del_gendisk()`` takes them off the list, then waits for I/O.
+
+    What is left of them is their queue (``request_queue.disk``, since d152c682f03c ("block: add an
+    explicit ->disk backpointer to the request_queue", v5.15)).
+    """
+    try:
+        cache = find_slab_cache(program, "request_queue")
+        if cache is None:
+            return
+        for queue in slab_cache_for_each_allocated_object(cache, "struct request_queue"):
+            if int(queue) not in seen and queue.disk:
+                yield queue.disk
+    except (*READ_ERRORS, AttributeError):
+        return
+
+
+def queue_driver(program: Program, queue: Object) -> tuple[str, str]:
+    """Function and module of who is given the requests of ``queue``; '' where not known."""
     from kautopsy.kernel.stacks import locate
 
     try:

@@ -89,6 +89,13 @@ class Locks:
         return tuple(find_waits(self.stacks))
 
     @cached_property
+    def events(self) -> tuple[Wait, ...]:
+        """Every uninterruptible wait in a plain wait queue."""
+        return tuple(
+            wait for wait in self._all if wait.kind is LockKind.WAIT_QUEUE and wait.state == "D"
+        )
+
+    @cached_property
     def _queues(self) -> dict[int, set[int]]:
         """Tasks that wait for each lock, whichever of its queues they are in."""
         queues: dict[int, set[int]] = {}
@@ -108,11 +115,9 @@ class Locks:
         for edge in self.edges:
             held.setdefault(edge.owner.task, set()).add(edge.wait.task)
         found = []
-        for wait in self._all:
-            if wait.kind is not LockKind.WAIT_QUEUE or wait.lock is None or wait.state != "D":
-                continue
+        for wait in self.events:
             behind = held.get(wait.task, set())
-            if behind:
+            if behind and wait.lock is not None:
                 for owner in self.candidates(wait.lock, set(wait.queue)):
                     if owner.task in behind:
                         found.append(Edge(wait, owner))

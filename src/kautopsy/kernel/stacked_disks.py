@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from drgn import Object, Program
 from drgn.helpers.linux.block import disk_name, for_each_partition
 from drgn.helpers.linux.list import list_for_each_entry
+from drgn.helpers.linux.slab import find_slab_cache, slab_cache_for_each_allocated_object
 
-from kautopsy.kernel.globals import variable
 from kautopsy.kernel.reading import READ_ERRORS, text, until_unreadable
 
 _DEEPEST = 8
@@ -70,8 +70,12 @@ def _below(disk: Object) -> Iterator[Object]:
 
 
 def _by_lower(program: Program, disk: Object) -> Iterator[Object]:
-    devices = variable(program, "all_bdevs", "struct list_head")
-    for device in list_for_each_entry("struct block_device", devices.address_of_(), "bd_list"):
+    # Debian's 5.10 has no list of them (all_bdevs is gone): they are objects of a slab cache.
+    cache = find_slab_cache(program, "bdev_cache")
+    if cache is None:
+        return
+    for around in slab_cache_for_each_allocated_object(cache, "struct bdev_inode"):
+        device = around.bdev
         holders = device.bd_holder_disks.address_of_()
         for link in list_for_each_entry("struct bd_holder_disk", holders, "list"):
             if link.disk == disk:

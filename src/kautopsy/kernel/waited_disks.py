@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from drgn import Object, Program, offsetof
-from drgn.helpers.linux.block import disk_name
+from drgn.helpers.linux.block import disk_name, for_each_disk
 from drgn.helpers.linux.slab import slab_object_info
 
+from kautopsy.kernel.block import queue_driver
 from kautopsy.kernel.reading import READ_ERRORS, text
 from kautopsy.kernel.stacked_disks import layers
 from kautopsy.kernel.stacks import locate
@@ -33,6 +34,8 @@ class Disk:
 
     :param function: that takes its bios; '' for a disk that works with requests
     :param suspended: see :class:`~kautopsy.kernel.stacked_disks.Layer`
+    :param stopped: its driver was told to be given no requests (``blk_mq_quiesce_queue()``)
+    :param takes: function and module of the driver that its requests are given to, '' if none
     :param below: the disks under it, from the top
     """
 
@@ -40,6 +43,8 @@ class Disk:
     function: str
     module: str | None
     suspended: bool = False
+    stopped: bool = False
+    takes: tuple[str, str] = ("", "")
     below: tuple[Disk, ...] = ()
 
 
@@ -54,14 +59,48 @@ def disk_waited_for(stacks: Stacks, sleeper: Sleeper) -> Disk | None:
     return None
 
 
+def shut_queue(program: Program, wait_queue: int) -> tuple[Disk, int] | None:
+    """The disk whose queue is entered through ``wait_queue``, and how often it is frozen.
+
+    Who comes while ``request_queue.mq_freeze_depth`` is not 0 sleeps in its ``mq_freeze_wq``
+    (block/blk-core.c, ``blk_queue_enter``). None for any other wait queue.
+    """
+    try:
+        info = slab_object_info(program, wait_queue)
+        if info is None or text(info.slab_cache.name.string_()) != "request_queue":
+            return None
+        queue = Object(program, "struct request_queue", address=info.address)
+        if int(queue.mq_freeze_wq.address_of_()) != wait_queue:
+            return None
+        disk = next(one for one in for_each_disk(program) if one.queue == queue.address_of_())
+        return _describe(program, disk), int(queue.mq_freeze_depth)
+    except (*READ_ERRORS, StopIteration):
+        return None
+
+
 def _describe(program: Program, disk: Object) -> Disk:
     name = text(disk_name(disk))
     if not name.isprintable() or not name:
         raise ValueError("no disk")
     top, *below = (
-        Disk(layer.name, *_driver(program, layer.disk), layer.suspended) for layer in layers(disk)
+        Disk(
+            layer.name,
+            *_driver(program, layer.disk),
+            layer.suspended,
+            _stopped(layer.disk),
+            queue_driver(program, layer.disk.queue),
+        )
+        for layer in layers(disk)
     )
     return replace(top, below=tuple(below))
+
+
+def _stopped(disk: Object) -> bool:
+    try:
+        # Since e70feb8b3e68 ("blk-mq: support concurrent queue quiesce/unquiesce", v5.16).
+        return int(disk.queue.quiesce_depth) > 0
+    except (*READ_ERRORS, AttributeError):
+        return False
 
 
 def _driver(program: Program, disk: Object) -> tuple[str, str | None]:

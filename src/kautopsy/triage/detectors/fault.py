@@ -335,7 +335,7 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         culprit=blame,
         tasks=tasks,
         evidence=tuple(evidence),
-        next=_next(kind, blame, entry, tracked=freed is not None),
+        next=_next(kind, blame, entry, freed),
         key=f"{kind.value}:{blame.function if blame else '?'}",
     )
 
@@ -375,9 +375,8 @@ def _hardware_lines(scene: Scene) -> Iterator[Evidence]:
 
 
 def _next(
-    kind: Kind, blame: Culprit | None, entry: str | None, *, tracked: bool
+    kind: Kind, blame: Culprit | None, entry: str | None, freed: Evidence | None
 ) -> tuple[str, ...]:
-    """:param tracked: who freed the object is known already"""
     if kind in _HARDWARE:
         return (
             "Read the system event log of the management controller (ipmitool sel elist).",
@@ -392,7 +391,12 @@ def _next(
             f"Find who lets go of the memory of {entry} without taking it back first: "
             "timer_delete_sync(), cancel_work_sync(), rcu_barrier() ..."
         ]
-    if kind in (Kind.USE_AFTER_FREE, Kind.SLAB_CORRUPTION) and not tracked:
+    if kind is Kind.USE_AFTER_FREE and freed is not None:
+        steps.append(
+            f"Compare with {freed.value.split(',')[0]}, which freed it: a reference is missing, or "
+            "was dropped too early."
+        )
+    elif kind in (Kind.USE_AFTER_FREE, Kind.SLAB_CORRUPTION) and freed is None:
         steps.append("Boot with slub_debug=FZPU to learn who allocated and freed the object.")
     if kind is Kind.NULL_DEREFERENCE:
         steps.append("Find out who was to set the pointer, and why it had not.")

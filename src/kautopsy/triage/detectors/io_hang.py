@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kautopsy.kernel.block import BlockRequest, block_requests
-from kautopsy.kernel.waited_disks import Disk, disk_waited_for
-from kautopsy.kernel.waits import Sleeper
+from kautopsy.kernel.waited_disks import Disk, disk_waited_for, shut_queue
+from kautopsy.kernel.waits import Sleeper, Wait
 from kautopsy.model.crash import Kind
 from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called, culprit
@@ -54,11 +54,35 @@ def detect(scene: Scene) -> Iterator[Finding]:
     asked = sorted(long or waiting, key=lambda one: -one.age)[:_MAX_ASKED]
     found = [disk_waited_for(scene.locks.stacks, one) for one in asked]
     disks = tuple(dict.fromkeys(disk for disk in found if disk is not None))
+    victims = _victims(scene, asked, found, by_device)
     for device, requests in by_device.items():
         above = tuple(d for d in disks if any(one.name == device for one in d.below))
-        yield _device(scene, device, requests, waiting, above)
+        behind = [one for one, other in victims.items() if other == device]
+        yield _device(scene, device, requests, waiting, above, behind, victims.get(device))
     if long and not by_device:
         yield _no_device(scene, long, disks)
+    yield from _shut_queues(scene)
+
+
+def _victims(
+    scene: Scene,
+    asked: list[Sleeper],
+    found: list[Disk | None],
+    by_device: dict[str, list[BlockRequest]],
+) -> dict[str, str]:
+    """Devices that do not answer because their driver itself waits for another one that does not.
+
+    As loop does, whose worker reads a file: code of its module is on the stack of who waits.
+    """
+    victims: dict[str, str] = {}
+    for sleeper, disk in zip(asked, found, strict=True):
+        if disk is None or disk.name not in by_device:
+            continue
+        modules = {frame.module for frame in scene.frames(sleeper.address) if frame.module}
+        for device, requests in by_device.items():
+            if device != disk.name and requests[0].module in modules:
+                victims[device] = disk.name
+    return victims
 
 
 def _roles(waiting: list[Sleeper]) -> tuple[TaskRole, ...]:
@@ -72,6 +96,8 @@ def _device(
     requests: list[BlockRequest],
     waiting: list[Sleeper],
     above: tuple[Disk, ...],
+    behind: list[str],
+    waits_for: str | None,
 ) -> Finding:
     ages = [request.age for request in requests if isinstance(request.age, int)]
     oldest = max(ages)
@@ -85,6 +111,8 @@ def _device(
         confidence -= 0.2
     elif {one.pid for one in waiting} & reported(scene).keys():
         confidence = max(confidence, 0.88)
+    if waits_for is not None:
+        confidence -= 0.2  # so that the other comes first
     driver = None
     if first.driver or first.module:
         driver = Culprit(function=first.driver or None, module=first.module or None)
@@ -102,6 +130,8 @@ def _device(
             f"completed, the oldest {oldest / SECOND:.0f} s ago. "
             f"{several(len(waiting), 'task', 'wait')} for I/O. The disk, the path to it or its "
             "driver does not answer."
+            + (f" Its driver waits for {waits_for} itself." if waits_for is not None else "")
+            + (f" {', '.join(behind)} hangs because of it." if behind else "")
             + (f" {_names(above)}, which tasks wait for, lies on it." if above else "")
         ),
         confidence=round(confidence, 2),
@@ -162,8 +192,16 @@ def _no_device(scene: Scene, waiting: list[Sleeper], disks: tuple[Disk, ...]) ->
                 f"{bottom.name} is bio-based, and its driver ({called(driver)}) keeps what it was "
                 f"given.{lies}"
             )
+        elif bottom.stopped:
+            confidence += 0.15
+            of = (
+                f"The queue of {bottom.name} is stopped (quiesced): its driver is given nothing "
+                f"until it is started again, as during a reset or a reconfiguration.{lies}"
+            )
         else:
             of += f"{bottom.name} is a disk with requests, but none is in flight.{lies}"
+        if not bottom.function and bottom.takes[0]:
+            driver = Culprit(function=bottom.takes[0], module=bottom.takes[1] or None)
     return Finding(
         kind=Kind.IO_HANG,
         title=f"{several(len(waiting), 'task', 'wait')} for I/O"
@@ -185,14 +223,79 @@ def _no_device(scene: Scene, waiting: list[Sleeper], disks: tuple[Disk, ...]) ->
             ),
             *(evidence for one in disks for evidence in _layers(one)),
         ),
-        next=(
-            f"Find out who suspended {suspended.name} and did not resume it: dmsetup, LVM, a "
-            "snapshot or a backup that died."
-            if suspended is not None
-            else f"bt -l {longest.pid}: which file system and device is it about?",
-        ),
+        next=(_advice(suspended or disk, longest),),
         key=f"io-hang:{where.function if where else '?'}",
     )
+
+
+def _shut_queues(scene: Scene) -> Iterator[Finding]:
+    """One finding for each disk that lets no I/O in, if somebody has waited for long."""
+    at: dict[int, list[Wait]] = {}
+    for wait in scene.locks.events:
+        if wait.lock is not None and wait.age >= LONE:
+            at.setdefault(wait.lock, []).append(wait)
+    for queue, waits in at.items():
+        shut = shut_queue(scene.program, queue)
+        if shut is None or not shut[1]:
+            continue
+        disk, depth = shut
+        name = disk.name
+        longest = max(waits, key=lambda wait: wait.age)
+        where = culprit(scene.frames(longest.task))
+        driver = where
+        if disk.takes[0]:
+            driver = Culprit(function=disk.takes[0], module=disk.takes[1] or None)
+        seconds = f"{longest.age / SECOND:.0f} s"
+        yield Finding(
+            kind=Kind.IO_HANG,
+            title=(
+                f"the queue of {name} is frozen: {several(len(waits), 'task', 'wait')} to enter it"
+            ),
+            explanation=(
+                f"The request queue of {name} is frozen ({depth} time(s)), as it is while its "
+                "settings change or its driver resets or removes it. Whoever froze it has not let "
+                f"go: new I/O to {name} waits. {longest.comm} (pid {longest.pid}) has waited for "
+                f"{seconds}, in {called(where)}."
+            ),
+            confidence=round(grown(longest.age) + 0.05, 2),
+            severity=Severity.FATAL,
+            culprit=driver,
+            tasks=tuple(
+                TaskRole(pid=one.pid, comm=one.comm, role="waiter")
+                for one in sorted(waits, key=lambda one: -one.age)[:_MAX_TASKS]
+            ),
+            evidence=(
+                Evidence(
+                    what=f"queue of {name}",
+                    value=f"frozen {depth} time(s): mq_freeze_depth",
+                    show="dev -d",
+                ),
+                Evidence(
+                    what="longest wait",
+                    value=f"{longest.comm} (pid {longest.pid}), {seconds}",
+                    show=f"bt {longest.pid}",
+                ),
+            ),
+            next=(
+                "Look for a task in blk_mq_freeze_queue_wait(), or for a reset or removal of "
+                f"{name} that ended early: foreach bt | grep -B 20 freeze_queue",
+            ),
+            key=f"io-hang:frozen-queue@{where.function if where else '?'}",
+        )
+
+
+def _advice(disk: Disk | None, longest: Sleeper) -> str:
+    if disk is not None and disk.suspended:
+        return (
+            f"Find out who suspended {disk.name} and did not resume it: dmsetup, LVM, a snapshot "
+            "or a backup that died."
+        )
+    if disk is not None and disk.stopped:
+        return (
+            f"Look for a reset of {disk.name} in the log that began and did not end: who stopped "
+            "the queue must start it."
+        )
+    return f"bt -l {longest.pid}: which file system and device is it about?"
 
 
 def _names(disks: tuple[Disk, ...]) -> str:
