@@ -38,8 +38,8 @@ LARGEST = 8
 """How many slab caches and processes a report names."""
 
 
-_TOP = 16
-"""Words of a stack."""
+_TOP = 8
+"""Words: what a switch saves (``struct inactive_task_frame`` on x86), an address last."""
 
 
 def _sizes(program: Program) -> Iterator[Process]:

@@ -74,16 +74,25 @@ def detect(scene: Scene) -> Iterator[Finding]:
         inside = next(_inside(scene, complaint.loops), None)
         if inside is not None:
             yield _finding(scene, complaint, said, *inside)
-    for task, frames in _inside(scene, _TASKLET_KILL):
+    # It sleeps uninterruptibly or, before da044747401f ("tasklets: Replace spin wait in
+    # tasklet_kill()", v5.13), yields its CPU again and again.
+    for task, frames in _inside(scene, _TASKLET_KILL, "DR"):
         disabled = _disabled_tasklet(scene, task)
         if disabled is not None:
             yield _killing(scene, task, culprit(frames), *disabled)
 
 
-def _inside(scene: Scene, loops: frozenset[str]) -> Iterator[tuple[int, tuple[Frame, ...]]]:
-    """Tasks with one of ``loops`` on their stack, and the frames outside of it."""
+def _inside(
+    scene: Scene, loops: frozenset[str], states: str = ""
+) -> Iterator[tuple[int, tuple[Frame, ...]]]:
+    """Tasks with one of ``loops`` on their stack, and the frames outside of it.
+
+    :param states: those in which they can wait there, if that is known: most tasks sleep in others
+    """
     stacks = scene.locks.stacks
     for sleeper in stacks.sleepers.values():
+        if states and sleeper.state not in states:
+            continue
         if any(plain(stacks.names(word) or "") in loops for word in sleeper.words):
             yield from _outside(sleeper.address, scene.frames(sleeper.address), loops)
     for cpu in scene.cpus:

@@ -10,6 +10,7 @@ The magic is one word, and one word may be the dump's loss. A stack that ran ove
 end: calls were made there, and their return addresses still stand above the lost word. A kernel
 whose stacks have a guard page (CONFIG_VMAP_STACK, x86 since v4.9) faults before one can run over,
 and says so; without a word of it in the log the magic was overwritten by somebody, or by nobody.
+So there only the stacks are looked at that were in use when the machine stopped.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def detect(scene: Scene) -> Iterator[Finding]:
     sleepers = scene.locks.stacks.sleepers
     for task, brief in census(scene.program).tasks:
         sleeper = sleepers.get(task.value_())
+        if guarded and not brief.on_cpu:
+            continue
         if not brief.stack or not (brief.on_cpu or (sleeper and sleeper.raw)):
             continue  # its pointer leads elsewhere: the task itself is damaged
         end = brief.stack + below
