@@ -26,7 +26,8 @@ def scene(monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], *stack: str) 
         DumpFile(path="vmcore", format=DumpFormat.ELF, complete=False),
         Symbols(source=SymbolSource.NONE),
     )
-    sleeper = cast(Sleeper, SimpleNamespace(address=_TASK, words=tuple(range(len(stack)))))
+    words = tuple(range(len(stack)))
+    sleeper = cast(Sleeper, SimpleNamespace(address=_TASK, state="D", words=words))
     stacks = SimpleNamespace(sleepers={_TASK: sleeper}, names=lambda word: stack[word])
     frames = tuple(Frame(function=name, module=None) for name in stack)
     monkeypatch.setattr(endless_wait, "who", lambda stacks, task: (77, "ip"))
