@@ -19,6 +19,7 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import re
 import sys
 import time
@@ -66,6 +67,8 @@ def main() -> int:
     print("\nexact key, pairs of fixed bugs       precision                         recall")
     for name, key in _KEYS.items():
         print(f"  {name:<32}{_pairs(rows, key)}")
+    low, high = _interval(rows, _ours)
+    print(f"  exact fingerprint's precision, 95 % interval over the keys: {low:.2f} to {high:.2f}")
     print(f"\n{'ranking':<35}{'  '.join(f'{fold:<25}' for fold in _FOLDS)}")
     print(f"{'':<35}{'  '.join(['R@1    R@10   MRR'.ljust(25)] * 3)}")
     ours = Ranking([known for row in rows for known in row.known])
@@ -145,6 +148,23 @@ def _pairs(rows: Sequence[Row], key: Callable[[Row], str | None]) -> str:
     precision = "  ".join(f"{f} {right[f] / max(found[f], 1):.2f} ({found[f]})" for f in _FOLDS)
     recall = "  ".join(f"{right[f] / max(per_fold[f], 1):.3f}" for f in _FOLDS)
     return f"{precision}   {recall}"
+
+
+def _interval(rows: Sequence[Row], key: Callable[[Row], str | None]) -> tuple[float, float]:
+    """Bounds of the precision of pairs, drawing keys (not pairs, which depend on each other)."""
+    by_key: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.fix and (value := key(row)) is not None:
+            by_key[value].append(row)
+    counts = [
+        (sum(one.fix == two.fix for one, two in combinations(same, 2)), n * (n - 1) // 2)
+        for same in by_key.values()
+        if (n := len(same)) > 1
+    ]
+    draw = random.Random(0)
+    drawn = (draw.choices(counts, k=len(counts)) for _ in range(2000))
+    found = sorted(sum(r for r, _ in some) / sum(n for _, n in some) for some in drawn)
+    return found[50], found[-51]
 
 
 def _given(row: Row) -> Known:

@@ -249,6 +249,37 @@ def test_little_evidence_merges_little() -> None:
     assert fingerprint(short).exact != fingerprint(other).exact
 
 
+def test_few_frames_merge_within_a_kernels_series_alone() -> None:
+    def short(release: str, *functions: str) -> str | None:
+        one = crash(Kind.WARNING, "frob_check", *functions, "vfs_write", "ksys_write")
+        return fingerprint(msgspec.structs.replace(one, release=release)).exact
+
+    assert short("5.10.0-28-amd64") == short("5.10.103+")
+    assert short("5.10.0-28-amd64") != short("6.1.0-18-amd64")
+    many = ("frob_scan", "frob_tick", "frob_poll")
+    assert short("5.10.0-28-amd64", *many) == short("6.1.0-18-amd64", *many)
+
+
+def test_a_watchdog_that_was_printing_is_not_who_looped() -> None:
+    """A slow console: the CPU that reports the stall was looked at in the serial driver."""
+
+    def stall(*victim: str) -> str | None:
+        printing = ("io_serial_in", "wait_for_xmitr", "serial8250_console_write", "console_unlock")
+        tick = (
+            "print_cpu_stall",
+            "rcu_sched_clock_irq",
+            "update_process_times",
+            "hrtimer_interrupt",
+        )
+        entry = ("sysvec_apic_timer_interrupt", "asm_sysvec_apic_timer_interrupt")
+        one = crash(Kind.RCU_STALL, *printing, *tick, *entry, *victim, ip="io_serial_in")
+        return fingerprint(one).exact
+
+    assert stall("pcm_copy", "pcm_write1", "pcm_oss_write", "vfs_write") != stall(
+        "tun_alloc", "tun_get_user", "tun_chr_write_iter", "vfs_write"
+    )
+
+
 def test_fragments_without_a_frame_are_told_apart() -> None:
     def fragment(line: int, release: str | None = None) -> Crash:
         span = TextSpan(first_line=line, last_line=line)

@@ -1,6 +1,6 @@
 """The exact key: equal for two reports of one bug, from a vmcore or from text, or not at all.
 
-The recipe, version 2:
+The recipe, version 3:
 
 1. Only frames that the unwinder vouches for (``reliable``) and that are in the binary (not
    ``inline``: whether those show depends on who symbolised). Where nothing is reliable, all.
@@ -11,9 +11,9 @@ The recipe, version 2:
    addresses left out, and so are modules: what is one in this kernel is built into the next. The
    class of the crash and the first :data:`DEPTH` names are the key.
 5. A stack with fewer than :data:`ENOUGH` such names is too little to merge on: the generic ones
-   come back, and the modules, whose ``probe`` and ``init_module`` are many. Without a single
-   such name the release joins them, unless a watchdog or an NMI merely looked and the victim is
-   chance anyway.
+   come back, and the modules, whose ``probe`` and ``init_module`` are many. The kernel's series
+   joins them, and without a single such name its release, unless a watchdog or an NMI merely
+   looked and the victim is chance anyway.
 6. Without any frame, title and release are the key; a fragment that has not even a release is like
    nothing but itself.
 """
@@ -31,11 +31,12 @@ from kautopsy.fingerprint.names import normalise
 from kautopsy.model.base import to_json
 from kautopsy.model.crash import Crash, Frame, Kind
 from kautopsy.model.fingerprint import Fingerprint
+from kautopsy.model.lazy import lazy_pattern
 
-VERSION = 2
+VERSION = 3
 DEPTH = 8
 """How many significant frames the exact key takes."""
-ENOUGH = 3
+ENOUGH = 4
 """With as many significant frames, two crashes with the same ones are one bug."""
 
 _CLASSES: dict[str, tuple[Kind, ...]] = {
@@ -70,6 +71,10 @@ _OBSERVED = {
 }
 # Reports that share a kind and differ in what they are about; those who print them tell.
 _SAID_BY = (("__ubsan_handle_", "ubsan"), ("lockdep_rcu_suspicious", "rcu usage"))
+_DETECTOR = lazy_pattern(
+    # kernel/rcu/tree_stall.h and tree.c, kernel/watchdog.c
+    r"(?:print|check)_(?:other_)?cpu_stall|rcu_(?:check_callbacks|sched_clock_irq)|watchdog_timer_fn"
+)
 _ABOVE_THE_TROUBLE = {Role.REPORTER, Role.FAULT_ENTRY, Role.OBSERVER, Role.INTERRUPT_ENTRY}
 
 
@@ -103,8 +108,8 @@ def fingerprint(crash: Crash) -> Fingerprint:
     elif own:
         rest = [frame for frame in own if role(frame.function or "") is not Role.BOTTOM]
         exact = [kind, *_names(rest, modules=True)[: 2 * DEPTH]]
-        if not names and crash.kind not in _OBSERVED:
-            exact.append(f"release {crash.release}")
+        if crash.kind not in _OBSERVED:
+            exact.append(f"release {crash.release if not names else _series(crash.release)}")
     else:
         itself = to_json(msgspec.structs.replace(crash, fingerprint=None))
         exact = [kind, f"title {crash.title}", f"release {crash.release or itself}"]
@@ -117,6 +122,11 @@ def fingerprint(crash: Crash) -> Fingerprint:
         keys["function"] = names[0]
         keys["stack"] = _hash([kind, *names])
     return Fingerprint(version=VERSION, exact=_hash(exact), keys=keys)
+
+
+def _series(release: str | None) -> str | None:
+    """``5.10`` of ``5.10.0-28-amd64``: builds of one kernel keep what little there is."""
+    return ".".join(release.split(".")[:2]) if release else None
 
 
 def _own(crash: Crash) -> list[Frame]:
@@ -152,7 +162,7 @@ def _from_the_trouble_on(crash: Crash, frames: Sequence[Frame]) -> Sequence[Fram
             ):
                 while index and frames[index - 1].inline:
                     index -= 1
-                return frames[index:]
+                return frames[index + _detecting(frames[index:], crash) :]
         return [instruction, *frames[_reported(frames, crash) :]]
     return frames[_reported(frames, crash) :]
 
@@ -173,6 +183,21 @@ def _reported(frames: Sequence[Frame], crash: Crash) -> int:
         if what in _ABOVE_THE_TROUBLE:
             end = number + 1
     return end
+
+
+def _detecting(frames: Sequence[Frame], crash: Crash) -> int:
+    """How many of the innermost frames are of a watchdog that was printing when it was looked at.
+
+    A slow console makes a CPU that reports a stall look like one that loops in the serial driver.
+    """
+    if crash.kind in _OBSERVED:
+        detecting = False
+        for number, frame in enumerate(frames):
+            name = frame.function or ""
+            detecting |= _DETECTOR.match(name) is not None
+            if role(name) is Role.INTERRUPT_ENTRY:
+                return number if detecting else 0
+    return 0
 
 
 def _names(frames: Iterable[Frame], *, modules: bool = False) -> list[str]:

@@ -155,7 +155,7 @@ _TRAPPING = lazy_pattern(r"<0f> 0b|\(d4210000\)")
     r"^[ \t]*(?:(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?(?:v?panic|oops_end|die)\+0x"
     r"|Modules linked in:|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |Pid: \d+, comm: "
     r"|(?:RIP|EIP|IP): (?:0010|0060):|EIP is at |PC is at "
-    r"|pc : (?:\[<|[A-Za-z_][\w.]*\+0x)|NIP \[[0-9a-f]{8,16}\]|epc *: |Krnl PSW : "
+    r"|pc : (?:\[<|[A-Za-z_][\w.]*\+0x)|NIP \[[0-9a-f]{8,16}\]|epc +: |Krnl PSW : "
     r"|---\[ end (?:trace|Kernel panic)|(?:Read|Write) of size \d+ at addr |in_atomic\(\): \d"
     r"|page dumped because: |other info that might help us debug this:)",
     words=(
@@ -173,7 +173,7 @@ _TRAPPING = lazy_pattern(r"<0f> 0b|\(d4210000\)")
         "oops_end+0x",
         "panic+0x",
         "PC is at ",
-        "epc",
+        "epc ",
         "in_atomic(): ",
         "other info that might help us debug this:",
         "page dumped because: ",
