@@ -86,6 +86,8 @@ def _in_prose(report: Report) -> bool:
     """Whether the words that name a crash stand in somebody's sentence or list of changes."""
     text = report.body.head.text
     before, after = text[: report.match.start()], text[report.match.end() :]
+    if report.body.head.stamp is not None and not _PROGRAM.search(before):
+        return False  # a logger's line, with its host before it
     if _BULLET.match(text) or any(word not in _KERNELS for word in _WORD.findall(before)):
         return True
     quote = before[-1:]
@@ -96,6 +98,7 @@ def _in_prose(report: Report) -> bool:
 _WORD = lazy_pattern(r"(?<!\S)[A-Za-z']{2,}[,.;?]?(?!\S)")
 _KERNELS = frozenset(("NMI", "CPU", "Oops", "Uhhuh."))
 """Words that a kernel puts before."""
+_PROGRAM = lazy_pattern(r"[\w./-]\[\d+\]: ")
 _BULLET = lazy_pattern(r"[ \t]*[-*] (?!`)")
 
 
