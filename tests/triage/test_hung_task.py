@@ -75,6 +75,16 @@ def test_a_holder_who_goes_on(waited: int, slept: int, sure: bool) -> None:
     assert (finding.confidence >= 0.5) == sure
 
 
+@pytest.mark.parametrize(("module", "told"), [("fuse", True), (None, True), ("nic", False)])
+def test_who_outside_owes_an_answer(module: str | None, told: bool) -> None:
+    made = scene(15 * SECOND, 15 * SECOND, LockKind.RWSEM, "rw_semaphore.owner")
+    frames = (Frame(function="request_wait_answer", module=module),)
+    made.__dict__["frames"] = lambda task: frames
+    [finding] = hung_task.detect.detect(made)
+    assert ("user space" in finding.explanation) == told
+    assert finding.evidence[0].show == "struct rw_semaphore 0xffff888007770000"
+
+
 def test_a_parent_that_waits_for_its_vfork_child_does_not_hang() -> None:
     made = scene(100 * SECOND, 100 * SECOND, LockKind.COMPLETION, VFORK)
     assert list(hung_task.detect.detect(made)) == []

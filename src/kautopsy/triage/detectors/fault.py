@@ -63,6 +63,8 @@ _FAULTS = frozenset(
 )
 _POINTER_FAULTS = (Kind.BAD_POINTER, Kind.NULL_DEREFERENCE, Kind.USE_AFTER_FREE)
 
+_FAR = 1 << 20
+"""Bytes; no function has a larger frame."""
 _RAN_OVER = (Kind.STACK_OVERFLOW, Kind.DOUBLE_FAULT)
 _REMARKS = (Kind.WARNING, Kind.LOCK_MISUSE, Kind.DATA_RACE)
 
@@ -183,6 +185,18 @@ def _blame(
     return told
 
 
+def _below_stack(scene: Scene, registers: dict[str, int]) -> int:
+    """Bytes that RSP was below the task's stack, 0 if it was on it or nowhere near."""
+    rsp, task = registers.get("rsp"), scene.panic_task
+    if rsp is None or task is None:
+        return 0
+    try:
+        base = int(task.stack)
+    except READ_ERRORS:
+        return 0
+    return base - rsp if 0 < base - rsp <= _FAR else 0
+
+
 def _says(scene: Scene, crash: Crash, pattern: re.Pattern[str]) -> bool:
     return any(pattern.search(line) for line in lines_of(scene, crash))
 
@@ -240,6 +254,11 @@ def _finding(scene: Scene, crash: Crash, died_of_it: bool) -> Finding:
         story = (
             f" The pointer {operand.value:#x} was read from {freed_from.value}." if operand else ""
         )
+    beyond = _below_stack(scene, registers) if died_of_it and kind is Kind.DOUBLE_FAULT else 0
+    if beyond:
+        # A large frame steps over the guard page, and no page fault can be handled out there.
+        kind = Kind.STACK_OVERFLOW
+        story = f" RSP was {beyond} bytes below the end of the task's stack."
     entry = _queued(crash) if kind in (Kind.BAD_POINTER, Kind.USE_AFTER_FREE) else None
     if entry is not None:
         kind = Kind.USE_AFTER_FREE

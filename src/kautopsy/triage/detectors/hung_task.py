@@ -59,16 +59,36 @@ _TIMED = frozenset(
 # Timed sleeps that begin again until what they wait for has come: a free element (mm/mempool.c,
 # 5 s each). How long it has been so is not known; that it is so now is.
 _RENEWED = frozenset({"mempool_alloc", "mempool_alloc_noprof", "mempool_alloc_bulk_noprof"})
+_INNERMOST = 12
 _NEAR = 96
 """Words of a stack in which its innermost functions return."""
 # sb_start_write() and its kind take a per-CPU rwsem that freeze_super() holds (fs/super.c).
 _FREEZING = frozenset({"percpu_rwsem_wait", "__percpu_down_read", "__sb_start_write"})
+# Where the kernel waits for an answer from outside of it, by function and module, which may be
+# built in (fs/fuse/dev.c, net/sunrpc/sched.c, fs/smb/client/transport.c, net/9p/client.c,
+# fs/ceph/mds_client.c, drivers/usb/core/message.c, kernel/umh.c).
+_OUTSIDE = {
+    ("request_wait_answer", "fuse"): "a file system in user space (FUSE): its server process",
+    ("rpc_wait_bit_killable", "sunrpc"): "a server across the network (NFS, or what else is RPC)",
+    ("wait_for_response", "cifs"): "a file server across the network (SMB)",
+    ("p9_client_rpc", "9pnet"): "a file server outside (9P: mostly this guest's host)",
+    ("ceph_mdsc_wait_request", "ceph"): "a metadata server across the network (Ceph)",
+    ("usb_start_wait_urb", "usbcore"): "a USB device",
+    ("call_usermodehelper_exec", None): "a program in user space that the kernel started",
+}
 _REPORTED = re.compile(
     r"INFO: task (.{1,15}):(\d+) (?:<.*> )?(?:is )?blocked .*for more than (\d+)"
 )
 _MAX_ROLES = 20
 _KEPT = (LockKind.MUTEX, LockKind.RWSEM)
 """Locks that keep an owner whom a stack can confirm."""
+_C_TYPES = {
+    LockKind.RWSEM: "struct rw_semaphore",
+    LockKind.PERCPU_RWSEM: "struct percpu_rw_semaphore",
+    LockKind.PAGE: "struct page",
+    LockKind.BIT: "rd",
+}
+"""What to look at a lock with, where it is not called in C as it is in prose."""
 _PF_KTHREAD = 0x0020_0000
 
 
@@ -191,10 +211,11 @@ def _held(
     elif sleeper.state == "R":
         doing = f"is ready to run, in {called(blame)}"
     else:
-        kind = "in a timed sleep" if is_timed(scene, sleeper) else "asleep"
-        stopped = "stopped" if sleeper.state in ("T", "t") else kind
+        how = "in a timed sleep" if is_timed(scene, sleeper) else "asleep"
+        stopped = "stopped" if sleeper.state in ("T", "t") else how
         doing = f"has been {stopped} in {called(blame)} for {sleeper.age / SECOND:.0f} s"
     look = "The task to look at is the holder, not those it blocks."
+    outside = "" if left else _outside(scene.frames(root))
     if left:
         look = (
             "But nothing on its stack has to do with this lock: it returned with the lock held, or "
@@ -220,6 +241,7 @@ def _held(
             f"{comm} (pid {pid}) holds {wait.kind.value} {lock} and {doing}. "
             f"{several(len(behind), 'task', 'wait')} for it, the longest ({wait.comm}, pid "
             f"{wait.pid}) for {age / SECOND:.0f} s. {look}"
+            + (f" It waits for {outside}, which does not answer." if outside else "")
         ),
         confidence=confidence,
         severity=Severity.FATAL,
@@ -229,7 +251,7 @@ def _held(
             Evidence(
                 what=f"{wait.kind.value} {lock}",
                 value=f"held by {comm} (pid {pid}): {oldest.owner.how}",
-                show=f"struct {wait.kind.value} {wait.lock:#x}" if wait.lock else "",
+                show=f"{_c_type(wait.kind)} {wait.lock:#x}" if wait.lock else "",
             ),
             Evidence(what="the holder", value=doing, show=f"bt {pid}"),
             Evidence(
@@ -239,13 +261,26 @@ def _held(
             ),
         ),
         next=(
-            f"Read what the holder waits for: bt -l {pid}",
+            f"Look at {outside}." if outside else f"Read what the holder waits for: bt -l {pid}",
             f"Find the path that leaves with the lock of {called(blame)} held."
             if left
             else f"Ask whether {called(blame)} may sleep with this lock held, and for how long.",
         ),
         key=f"hung-task:{wait.kind.value}@{blame.function if blame else '?'}",
     )
+
+
+def _c_type(kind: LockKind) -> str:
+    return _C_TYPES.get(kind, f"struct {kind.value}")
+
+
+def _outside(frames: tuple[Frame, ...]) -> str:
+    """Who outside of the kernel owes the answer that a task waits for, '' if nobody is known to."""
+    for frame in frames[:_INNERMOST]:
+        for (function, module), who_else in _OUTSIDE.items():
+            if plain(frame.function or "") == function and frame.module in (None, module):
+                return who_else
+    return ""
 
 
 def _went_on(scene: Scene, holder: int, age: int) -> bool:
@@ -277,6 +312,7 @@ def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, in
     if not is_named and not sleeper.state_is_borne_out:
         confidence = min(confidence, 0.45)
     frozen = _frozen(scene, frames)
+    outside = _outside(frames)
     others = (
         f" {several(len(crowd) - 1, 'other task', 'hang')} in the same place." if crowd[1:] else ""
     )
@@ -290,6 +326,8 @@ def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, in
             + (
                 f"The file system at {frozen} is frozen, and writers wait until it is thawed."
                 if frozen
+                else f"It waits for {outside}, which does not answer."
+                if outside
                 else _nobody(graph, wait)
             )
             + others
@@ -321,7 +359,9 @@ def _alone(scene: Scene, graph: Locks, crowd: list[Sleeper], named: dict[int, in
             ),
         ),
         next=(
-            f"Find who should have ended the wait in {called(blame)}, and why it did not.",
+            f"Look at {outside}."
+            if outside
+            else f"Find who should have ended the wait in {called(blame)}, and why it did not.",
             f"bt -l {sleeper.pid}",
         ),
         key=f"hung-task:{blame.function if blame else '?'}",
