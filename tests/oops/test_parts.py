@@ -190,3 +190,45 @@ def test_rust_and_cpp_names_are_read() -> None:
     assert plain("_ZN4core9panicking5panic17h0123456789abcdefE") == "core::panicking::panic"
     assert plain("_Z8takeTurniii") == "takeTurn"
     assert plain("_Runtime") == "_Runtime"
+
+
+_FRAMES = """\
+[   50.000300] CPU: 1 PID: 77 Comm: peerd Not tainted 5.10.0 #1
+[   50.000400] Call Trace:
+[   50.000500]  dump_stack+0x4a/0x80
+{}[   50.001500]  peer_ioctl+0x90/0x150
+[   50.001600]  do_syscall_64+0x3c/0x90
+[   50.001700] RIP: 0033:0x459c97
+[   50.001800] Code: 00 66 90 b8 58 00 00 00 0f 05 <48> 3d 01 f0 ff ff
+[   50.001900] RSP: 002b:00007ffd984b5b18 EFLAGS: 00000246 ORIG_RAX: 0000000000000010
+[   50.002000] RAX: ffffffffffffffda RBX: 0000000000000000 RCX: 0000000000459c97
+"""
+
+
+def test_registers_and_code_of_user_space_are_not_the_crashs() -> None:
+    head = "[   50.000100] BUG: KASAN: use-after-free in peer_name+0xac/0xc3\n"
+    head += "[   50.000200] Read of size 8 at addr ffff888104a0b008 by task peerd/77\n"
+    (crash,) = read_text(head + _FRAMES.format("[   50.001400]  peer_name+0xac/0xc3\n"))
+    assert crash.registers == {}
+    assert crash.code is None
+
+
+def test_registers_of_a_trap_in_the_middle_of_a_backtrace_are_whole() -> None:
+    """A warning that panics prints the panic's backtrace, with the trap's registers inside."""
+    head = "[   50.000100] WARNING: CPU: 1 PID: 77 at drivers/peer.c:12 peer_name+0xac/0xc3\n"
+    head += "[   50.000200] Kernel panic - not syncing: panic_on_warn set ...\n"
+    trap = (
+        "[   50.000600]  panic+0x107/0x2e9\n"
+        "[   50.000700]  __warn+0x9b/0xd0\n"
+        "[   50.000800]  asm_exc_invalid_op+0x12/0x20\n"
+        "[   50.000900] RIP: 0010:peer_name+0xac/0xc3\n"
+        "[   50.001000] Code: 41 29 d5 e9 1c fd ff ff <0f> 0b e9 10\n"
+        "[   50.001100] RSP: 0018:ffffc90000007be0 EFLAGS: 00010046\n"
+        "[   50.001200] RAX: 0000000000000001 RBX: 0000000000000002 RCX: 0000000000000003\n"
+        "[   50.001300] RDX: 0000000000000004 RSI: 0000000000000005 RDI: 0000000000000006\n"
+    )
+    (crash,) = read_text(head + _FRAMES.format(trap))
+    assert crash.registers["rax"] == 1
+    assert crash.registers["rdi"] == 6
+    assert crash.registers["rsp"] == 0xFFFFC90000007BE0
+    assert crash.code == "41 29 d5 e9 1c fd ff ff <0f> 0b e9 10"

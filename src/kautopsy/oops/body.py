@@ -137,6 +137,9 @@ class Body:
         self._section: tuple[str, int] | None = None
         self._waiting: Instruction | None = None
         self._in_code = False
+        self._of_user = False
+        self._register_line = 0
+        self._pointer_line = 0
         self._bystander = False
         self._end_line: int | None = None
         self._caller: Frame | None = None
@@ -313,7 +316,9 @@ class Body:
     def _read_code(self, text: str) -> bool:
         match = _CODE.search(text) if ":" in text else None
         if match is not None:
-            self._in_code = not self.code
+            # since 4.18 user space's stands right behind its RIP; before, the kernel's came last
+            of_user = self._of_user and len(self.lines) <= self._pointer_line + 2
+            self._in_code = not self.code and not of_user
             if self._in_code:
                 self.code = match["bytes"].strip()
             return True
@@ -338,13 +343,21 @@ class Body:
         return True
 
     def _read_registers(self, text: str) -> bool:
-        # What stands in the middle of a backtrace are an interrupted context's.
-        if self.registers and self.has_trace:
-            return registers_in(text, {})
-        return registers_in(text, self.registers)
+        """Registers of the kernel; of several sets, the first.
+
+        Below a backtrace, user space's follow upon its instruction pointer (x86's show_regs).
+        """
+        again = self.has_trace and self.registers and self._register_line < len(self.lines) - 2
+        known = {} if again or self._of_user else self.registers
+        found = registers_in(text, known)
+        if found and known is self.registers:
+            self._register_line = len(self.lines)
+        return found
 
     def _place(self, found: Instruction, text: str) -> None:
         running = self._current is not None and bool(self._current.frames)
+        self._of_user = found.user and (running or bool(self.registers))
+        self._pointer_line = len(self.lines)
         if found.user:
             if not running and self.instruction is None:
                 self.user_fault = True
