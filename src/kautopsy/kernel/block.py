@@ -16,13 +16,17 @@ from drgn.helpers.linux.block import (
     req_op,
     request_queue_busy_iter,
 )
-from drgn.helpers.linux.slab import find_slab_cache, slab_cache_for_each_allocated_object
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
+from kautopsy.kernel.census import census
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
 from kautopsy.kernel.table import Column, table
+from kautopsy.kernel.tasks import Names, stack_bytes, words_of
 from kautopsy.model.base import Unreadable
 
+_REMOVERS = frozenset(
+    {"del_gendisk", "__del_gendisk", "blk_mq_freeze_queue_wait", "blk_cleanup_queue"}
+)
 # enum mq_rq_state (include/linux/blk-mq.h)
 _STATES = ("idle", "in flight", "complete")
 
@@ -67,18 +71,38 @@ def _of_disk(program: Program, disk: Object, clock: int | Unreadable) -> Iterato
 def _leaving(program: Program, seen: set[int]) -> Iterator[Object]:
     """Disks that are being removed: ``del_gendisk()`` takes them off the list, then waits for I/O.
 
-    What is left of them is their queue (``request_queue.disk``, since d152c682f03c ("block: add an
-    explicit ->disk backpointer to the request_queue", v5.15)).
+    Whoever waits there has the disk or its queue on the stack, and either leads back to itself
+    (``request_queue.disk``, since d152c682f03c ("block: add an explicit ->disk backpointer to the
+    request_queue", v5.15)). The slab cache of queues would tell too, but to find its objects takes
+    a walk over all of memory.
     """
+    everybody, names = census(program), Names(program)
+    for task, brief in everybody.tasks:
+        if brief.pointer is None or not brief.stack or everybody.state(task, brief) != "D":
+            continue
+        words = words_of(stack_bytes(program, brief.pointer, brief.stack))
+        if not any(names(word) in _REMOVERS for word in words):
+            continue
+        for word in dict.fromkeys(word for word in words if word >> 63 and not word % 8):
+            disk = _disk_at(program, word)
+            if disk is not None and int(disk.queue) not in seen:
+                seen.add(int(disk.queue))
+                yield disk
+
+
+def _disk_at(program: Program, address: int) -> Object | None:
+    """``struct gendisk *``, if it or its queue is at ``address``."""
     try:
-        cache = find_slab_cache(program, "request_queue")
-        if cache is None:
-            return
-        for queue in slab_cache_for_each_allocated_object(cache, "struct request_queue"):
-            if int(queue) not in seen and queue.disk:
-                yield queue.disk
-    except (*READ_ERRORS, AttributeError):
-        return
+        disk = Object(program, "struct gendisk *", address)
+        if disk.queue.disk == disk:
+            return disk
+    except READ_ERRORS:
+        pass
+    try:
+        queue = Object(program, "struct request_queue *", address)
+        return queue.disk.read_() if queue.disk.queue == queue else None
+    except READ_ERRORS:
+        return None
 
 
 def queue_driver(program: Program, queue: Object) -> tuple[str, str]:
