@@ -3,7 +3,7 @@
 Small: from the start to the prompt on a terminal, with all that is printed before it, on the lab's
 dump: kautopsy without debuginfo, drgn-crash and crash with the kernel's vmlinux, after one run each
 that warms the page cache and kautopsy's own. Goals: at most 1.2 times drgn-crash, an eighth of
-crash. Large: `foreach bt`, `kmem -s` and a `search` of all memory on the dump that
+crash. Large: `foreach bt`, `kmem -s` and searches of all memory on the dump that
 bench/triage.py makes (10,000 threads, 8 GB), each in a session of its own, the start left out.
 Goal: faster than crash. SQL: counts over its tasks, from the start of `kautopsy sql` to its end.
 Goal: a second. Medians of the runs, all programs in turns, all in one run; by the clock and by CPU
@@ -31,7 +31,13 @@ from kautopsy.lab.specimen import specimen
 
 PROMPT = b"crash> "
 START = "p 1"
-LARGE = ("foreach bt", "kmem -s", "search -k 123456789abcdef1")
+LARGE = (
+    "foreach bt",
+    "kmem -s",
+    "search -k 123456789abcdef1",
+    "search -K -m ffff 123456789abc0000",
+    "search -k init_task",
+)
 QUERIES = (
     "select count(*) from tasks",
     "select count(*) from tasks where state = 'D'",
@@ -153,12 +159,12 @@ def small(series: str, runs: int) -> bool:
     return to_drgn <= 1.2 and to_crash >= 8
 
 
-def large(series: str, dump: Path, vmlinux: Path) -> bool:
+def large(series: str, dump: Path, vmlinux: Path, only: str) -> bool:
     contenders = programs(dump, vmlinux, crash_for(series).argv)
     del contenders["drgn-crash"]
     starts = medians(contenders, [START], 1)
     fine = True
-    for line in LARGE:
+    for line in (one for one in LARGE if one.startswith(only)):
         found = {
             name: one.less(starts[name]) for name, one in medians(contenders, [line], 1).items()
         }
@@ -194,6 +200,7 @@ def main() -> int:
     parser.add_argument("--vmlinux", type=Path, help="its kernel's")
     parser.add_argument("--small-only", action="store_true")
     parser.add_argument("--large-only", action="store_true")
+    parser.add_argument("--only", default="", help="of the large ones those that begin so")
     arguments = parser.parse_args()
     fine = True
     if not arguments.large_only:
@@ -206,7 +213,8 @@ def main() -> int:
             print("no large dump: bench/triage.py makes one")
         else:
             fine &= queries(dump, arguments.runs)
-            fine &= large(arguments.series, dump, arguments.vmlinux or kernel.vmlinux())
+            vmlinux = arguments.vmlinux or kernel.vmlinux()
+            fine &= large(arguments.series, dump, vmlinux, arguments.only)
     return 0 if fine else 1
 
 

@@ -48,17 +48,23 @@ def _named(program: Program, word: int) -> str:
     return f"{symbol.name}+{offset}" if offset else symbol.name
 
 
-def text_symbols(session: Session, task: Object, steps: list[Step], style: Style) -> Iterator[str]:
+def text_symbols(
+    session: Session, task: Object, steps: list[Step], style: Style, *, numbered: bool = False
+) -> Iterator[str]:
     """Every word on the stack that is an address in code, from the last known frame upwards.
 
     Whatever once was returned to is still there: not all of these were on the way to the end.
+
+    :param numbered: as frames, without functions' beginnings, to which nothing returns
     """
     base, raw = _stack(session, task)
     unwinder = Unwinder(session.program)
     start = base
+    number = 0
     if steps:
         first = steps[0]
-        yield f"              START: {first.name or 'unknown'} at {first.pc:x}"
+        if not numbered:
+            yield f"              START: {first.name or 'unknown'} at {first.pc:x}"
         if base <= first.slot < base + len(raw):
             start = first.slot & ~7
     texts = Texts(session.program)
@@ -71,7 +77,11 @@ def text_symbols(session: Session, task: Object, steps: list[Step], style: Style
             continue
         if style.offsets:
             name += f"+{offset:#x}" if style.radix == 16 else f"+{offset}"
-        yield f"  [{base + at:x}] {name} at {word:x}" + (f" [{module}]" if module else "")
+        if numbered and not offset:
+            continue
+        place = f"[{base + at:x}] {name} at {word:x}" + (f" [{module}]" if module else "")
+        yield f"{f'#{number}':>3} {place}" if numbered else f"  {place}"
+        number += 1
     if (found := entry_frame(session, base, len(raw))) is not None:
         yield from exception(session, found, style)
 

@@ -82,6 +82,7 @@ files
 files {pid}
 files -c {pid}
 files -d {dentry}
+files -p {inode}
 files -R /dev/null {pid}
 files {task}
 files -R {inode} {pid}
@@ -111,6 +112,9 @@ foreach sleep bt -f
 foreach bt -R schedule
 foreach kernel bt -s
 foreach '^kworker' ps
+foreach set
+fuser {file}
+fuser {inode}
 gdb print init_task.pid
 gdb ptype struct list_head
 gdb whatis init_task
@@ -466,7 +470,6 @@ whatis schedule_timeout
 """.splitlines()
 
 ALONE = {
-    "fuser": "crash 8.0.2 died in it (segmentation fault)",
     "exit": "leaves the session: tests/shell/test_session.py",
     "q": "as exit",
     "help": "its own words",

@@ -25,7 +25,7 @@ _CANNOT = re.compile(
     r"|does not exist in this kernel|invalid start argument|invalid structure|cannot determine"
     r"|No such file|invalid task or pid|error trace:|multiple member format|invalid input:"
     r"|symbol not found:|not supported for this kernel|cannot access user stack"
-    r"|invalid structure member offset",
+    r"|invalid structure member offset|page excluded:|do not exist or have changed",
     re.MULTILINE,
 )
 """What crash says when it cannot answer: nothing to compare with."""

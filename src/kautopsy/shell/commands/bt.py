@@ -140,7 +140,8 @@ def _one(
     if arguments.symbols or arguments.all_symbols or arguments.old or arguments.old_default:
         yield title
         steps = [] if arguments.all_symbols else frames(session, task)
-        yield from text_symbols(session, task, steps, style)
+        numbered = arguments.old or arguments.old_default
+        yield from text_symbols(session, task, steps, style, numbered=numbered)
         return
     if arguments.exceptions:
         yield title
