@@ -5,7 +5,7 @@ from __future__ import annotations
 from kautopsy.shell.commands.drgns import COMPLETE
 from kautopsy.shell.registry import Command, commands
 
-_PARTLY = {
+PARTLY = {
     "dev",
     "timer",
     "files",
@@ -18,7 +18,6 @@ _PARTLY = {
     "runq",
     "sig",
     "sys",
-    "tree",
     "vtop",
 }
 _NOT_CRASH = {"py", "drgn"}
@@ -88,7 +87,7 @@ def manual() -> str:
 
 
 def _row(one: Command) -> str:
-    by = "drgn" if one.name in COMPLETE else "both" if one.name in _PARTLY else "own"
+    by = "drgn" if one.name in COMPLETE else "both" if one.name in PARTLY else "own"
     usage = f"`{one.name}`".replace("|", "\\|")
     summary = one.summary + (" (not crash's)" if one.name in _NOT_CRASH else "")
     return f"| {usage} | {summary} | {by} | {'yes' if one.table else ''} |"

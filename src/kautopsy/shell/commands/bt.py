@@ -39,7 +39,7 @@ from kautopsy.shell.unwind import Step, Unwinder
         argument("-F", dest="symbolic", action="count", default=0,
                  help="as -f, with symbols and [slab caches]; -FF with their addresses too"),
         flag("-v", "check the stacks of all tasks for overflows", dest="overflows"),
-        flag("-o", "the old method: return addresses that may be stale, as -t", dest="old"),
+        flag("-o", "the old method: all return addresses there are, stale or not", dest="old"),
         flag("-O", "as -o", dest="old_default"),
         argument("-R", dest="reference", metavar="ref", help="only stacks that refer to a symbol"),
         flag("-s", "symbol and offset", dest="offsets"),

@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import difflib
 
+from kautopsy.shell.commands.drgns import COMPLETE
 from kautopsy.shell.delegate import help_of
 from kautopsy.shell.errors import CommandError
+from kautopsy.shell.manual import PARTLY
 from kautopsy.shell.registry import Command, Lines, argument, command, commands
 from kautopsy.shell.session import Session
 
@@ -37,7 +39,7 @@ def help_(session: Session, arguments: argparse.Namespace) -> Lines:
 def explained(session: Session, known: Command) -> Lines:
     """The page of one command; where drgn's does the work its options are drgn's."""
     yield from known.help().splitlines()
-    if known.raw or known.delegates:
+    if known.name in COMPLETE or known.name in PARTLY:
         with contextlib.suppress(CommandError):
             theirs = help_of(session, known.name)
             if "No command named" not in theirs:

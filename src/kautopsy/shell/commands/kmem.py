@@ -110,7 +110,9 @@ def _address(session: Session, words: list[str]) -> Iterator[str]:
         else:
             address = int(phys_to_virt(program, address))
     lines = page_lines(session, " ".join([*rest, f"{address:x}"]))
+    nothing = True
     for line in _crashs_order(session, address, lines):
+        nothing = False
         symbol = re.match(r"([0-9a-f]{16}) \(\?\) (\S+)$", line)
         state = re.match(r"  STATE: ", line)
         if symbol is not None:
@@ -119,6 +121,8 @@ def _address(session: Session, words: list[str]) -> Iterator[str]:
             yield list(shown_context(session, _task(session, address)))[-1]
         else:
             yield line
+    if nothing:
+        raise CommandError("neither symbol, object, page nor stack is there", thing=f"{address:x}")
 
 
 def _crashs_order(session: Session, address: int, lines: Iterable[str]) -> Iterator[str]:

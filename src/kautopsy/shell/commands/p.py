@@ -33,6 +33,7 @@ def p(session: Session, arguments: argparse.Namespace) -> Lines:
 
     -x and -d choose the base; -u reads the current task's user space (the expression is then an
     address, *(type *)address). SYMBOL:cpuspec shows a per-CPU variable on CPUs 0,2-3, a for all.
+    gdb's formats stand behind a slash: p/x, p/t, p/c (help gdb).
     """
     session.need_types("p")
     text = arguments.text

@@ -26,7 +26,10 @@ from kautopsy.shell.session import Session
     """,
 )
 def rd(session: Session, arguments: argparse.Namespace) -> Lines | None:
-    """Memory in words of 64, 32, 16 or 8 bits, as text (-a), with symbols (-s) and slabs (-S)."""
+    """Memory in words of 64, 32, 16 or 8 bits, as text (-a), with symbols (-s) and slabs (-S).
+
+    With -f the address is an offset in the dump's file. -m, of Xen's hypervisor, is not known.
+    """
     text = arguments.text
     # Expressions in parentheses, and symbols with offsets, are ours to work out.
     for found in re.findall(r"\([^)]*\)|(?<!\S)[A-Za-z_]\w*\+(?:0x)?[0-9a-fA-F]+(?!\S)", text):

@@ -72,7 +72,11 @@ _TEXT = 56
 def search(session: Session, arguments: argparse.Namespace) -> Lines:
     """Where in memory values are: hexadecimal numbers, symbols, (expressions) or, with -c, strings.
 
-    Only what the dump holds is read. Ctrl-C ends a long search; what was found stays shown.
+    A value lies at a multiple of its size; a string anywhere. The order is that of memory: the
+    direct map, then what vmalloc() mapped, page structures and modules, then the kernel's image.
+    Behind a hit stands the symbol or expression that was looked for. -x shows memory around each
+    hit as rd does. Only what the dump holds is read. Ctrl-C ends a long search; what was found
+    stays shown.
     """
     if arguments.strings and (
         arguments.mask or arguments.words or arguments.halves or arguments.context

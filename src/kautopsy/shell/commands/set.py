@@ -45,8 +45,8 @@ _RADICES = {"10": 10, "dec": 10, "decimal": 10, "ten": 10,
 def set_(session: Session, arguments: argparse.Namespace) -> Lines:
     """Without words: the current task. With a pid or a task's address: that becomes the current.
 
-    Variables: scroll on|off|less|more, radix 10|16, hex, dec, gdb on|off (print with gdb's rules:
-    always so here).
+    Variables: scroll on|off|less|more, radix 10|16, hex, dec, gdb on|off (on: what is no command
+    goes to the gdb command).
     """
     if arguments.variables:
         yield from _variables(session)
