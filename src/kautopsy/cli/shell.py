@@ -153,11 +153,15 @@ def _findings(session: Session) -> Iterator[Finding]:
 
 
 def _batch(session: Session, arguments: argparse.Namespace) -> int:
+    from kautopsy.shell.errors import LeaveShell
     from kautopsy.shell.run import read_file, run_lines
 
     fine = True
     if arguments.file is not None:
-        fine &= read_file(session, arguments.file, sys.stdout)
+        try:
+            fine &= read_file(session, arguments.file, sys.stdout)
+        except LeaveShell:
+            return ExitCode.OK
     fine &= run_lines(session, arguments.commands, sys.stdout)
     return ExitCode.OK if fine else ExitCode.BAD
 

@@ -3,15 +3,16 @@
 drgn's unwinder (ORC or DWARF) finds the frames; this module lays them out as crash does. Three
 things differ from a plain unwind. crash shows each frame by the stack slot that holds its return
 address. A CPU that crash_kexec() ran on is shown from machine_kexec() on, although the registers
-were saved one function earlier. And a CPU that was stopped by the crash's NMI is shown from the NMI
-handler on, its interrupted context after an exception frame.
+were saved one function earlier, or are those of the exception that led there. And a CPU that was
+stopped by the crash's NMI is shown from the NMI handler on, its interrupted context after an
+exception frame.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from drgn import Architecture, Object, Program, StackFrame
@@ -134,7 +135,12 @@ class Unwinder:
             raise CommandError(f"cannot be unwound: {error}") from error
         steps = list(self._steps(trace, running=cpu is not None))
         if cpu is not None and self.x86 and steps:
-            steps = self._from_nmi(steps, cpu) or self._from_kexec(steps, task) or steps
+            steps = (
+                self._from_nmi(steps, cpu)
+                or self._from_kexec(steps)
+                or self._from_oops(steps, task, cpu)
+                or steps
+            )
         return steps
 
     def from_registers(self, ip: int, sp: int, bp: int = 0) -> list[Step]:
@@ -207,7 +213,7 @@ class Unwinder:
                 return kind
         return ""
 
-    def _from_kexec(self, steps: list[Step], task: Object) -> list[Step] | None:
+    def _from_kexec(self, steps: list[Step]) -> list[Step] | None:
         """The call to machine_kexec() lies below where the registers were saved."""
         top = steps[0]
         slot = top.slot - 8
@@ -221,8 +227,7 @@ class Unwinder:
             symbol = self.program.symbol("machine_kexec")
         except LookupError:
             return None
-        low = int(task.stack)
-        for lower in range(slot - 8, max(low, slot - 0x200), -8):
+        for lower in range(slot - 8, slot - 0x200, -8):
             inner = self._word(lower)
             if symbol.address < inner <= symbol.address + max(symbol.size, 1):
                 kexec = Step(
@@ -234,11 +239,36 @@ class Unwinder:
 
     def _from_nmi(self, steps: list[Step], cpu: int) -> list[Step] | None:
         """From the NMI handler that stopped this CPU, if it led to where it was stopped."""
+        return self._from("crash_nmi_callback", nmi_stacks(self.program, cpu), steps[0].pc)
+
+    def _from_oops(self, steps: list[Step], task: Object, cpu: int) -> list[Step] | None:
+        """From machine_kexec(), where the registers that were saved are those of the exception.
+
+        What it itself was called with is not known: where a caller keeps its frame in rbp, the
+        way from there on is found from the next return that is.
+        """
+        low = int(task.stack)
+        stacks = [(low, low + stack_size(self.program))]
+        stacks += [(low, high) for low, high, _ in special_stacks(self.program, only=cpu)]
+        head: list[Step] = []
+        for name in ("machine_kexec", "__crash_kexec", "crash_kexec", "oops_end", "die"):
+            if found := self._from(name, stacks, steps[0].pc):
+                return [*(one for one in head if one.slot < found[0].slot), *found]
+            head = head or self._from(name, stacks, None) or []
+        return None
+
+    def _from(
+        self, name: str, stacks: Iterable[tuple[int, int]], interrupted: int | None
+    ) -> list[Step] | None:
+        """From a return into the function ``name`` that led away from ``interrupted``.
+
+        :param interrupted: program counter; None: from wherever
+        """
         try:
-            symbol = self.program.symbol("crash_nmi_callback")
+            symbol = self.program.symbol(name)
         except LookupError:
             return None
-        for low, high in nmi_stacks(self.program, cpu):
+        for low, high in stacks:
             try:
                 raw = self.program.read(low, high - low)
             except READ_ERRORS:
@@ -251,7 +281,9 @@ class Unwinder:
                     found = self.from_registers(word, slot + 8)
                 except CommandError:
                     continue
-                if any(step.interrupted and step.pc == steps[0].pc for step in found[1:]):
+                if interrupted is None or any(
+                    step.interrupted and step.pc == interrupted for step in found[1:]
+                ):
                     first = found[0]
                     name, offset, module = self.name(word, interrupted=False)
                     top = Step(slot, word, name, offset, module, interrupted=False,

@@ -69,7 +69,7 @@ def dis(session: Session, arguments: argparse.Namespace) -> Lines:
     if not words:
         if not faults:
             raise BadArgumentsError("an address is missing", hint="help dis")
-        words = [hex(max(faults))]
+        words = [hex(_panicked(session) or max(faults))]
         reverse = not forward
     address = address_of(program, words[0])
     count = _count(words)
@@ -166,6 +166,18 @@ def function_size(program: Program, start: int) -> int:
         except LookupError:
             return size
     return 1 << 14
+
+
+def _panicked(session: Session) -> int | None:
+    """Where the panic task was in the kernel when an exception or NMI struck."""
+    from kautopsy.shell.commands.bt import frames
+
+    try:
+        steps = frames(session, session.first_context())
+    except (CommandError, *READ_ERRORS):
+        return None
+    struck = (step.registers for step in steps if step.registers is not None)
+    return next((one.values["ip"] for one in struck if not one.user), None)
 
 
 def stopped(session: Session) -> frozenset[int]:
