@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.fleet import postgres
@@ -25,17 +26,33 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty store, of each kind."""
+    """The address of an empty store, of each kind.
+
+    Of PostgreSQL a schema, not a database: each has a thousand files, which take seconds to remove.
+    """
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'fleet.sqlite'}"
+    url: str = request.getfixturevalue("postgres_url")
+    name = _new(url, "SCHEMA")
+    return f"{url}&options=-csearch_path%3D{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'fleet.sqlite'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url.replace("/postgres?", f"/{_new(url, 'DATABASE')}?")
+
+
+def _new(url: str, what: Literal["SCHEMA", "DATABASE"]) -> str:
     import psycopg
 
-    url: str = request.getfixturevalue("postgres_url")
     name = f"store{next(_NUMBERS)}"
     with psycopg.connect(url, autocommit=True) as connection:
-        # Not a database: each has a thousand files, which take seconds to remove.
-        connection.execute(f"CREATE SCHEMA {name}")
-    return f"{url}&options=-csearch_path%3D{name}"
+        connection.execute(f"CREATE {what} {name}")
+    return name
 
 
 @pytest.fixture

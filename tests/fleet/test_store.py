@@ -86,9 +86,9 @@ def test_a_server_that_is_not_there() -> None:
 
 
 @pytest.fixture
-def first(store_url: str) -> str:
+def first(database_url: str) -> str:
     """A store as the first release left it, from a dump of sqlite3's and of pg_dump's."""
-    engine = create_engine(store_url.replace("postgresql:", "postgresql+psycopg:"))
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
     script = (DATA / f"schema-0001.{engine.dialect.name}.sql").read_text()
     raw = engine.raw_connection()
     if isinstance(raw.driver_connection, sqlite3.Connection):
@@ -98,7 +98,7 @@ def first(store_url: str) -> str:
     raw.commit()
     raw.close()
     engine.dispose()
-    return store_url
+    return database_url
 
 
 Rows = dict[str, list[dict[str, Any]]]
