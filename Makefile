@@ -37,14 +37,16 @@ lock: venv
 	    --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 bench: venv
-	@for script in $(filter-out bench/verdicts.py bench/damage.py bench/fleet.py bench/fleet_http.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
+	@for script in $(filter-out bench/verdicts.py bench/damage.py bench/one_word.py bench/fleet.py bench/fleet_http.py,$(wildcard bench/*.py)); do echo "== $$script"; $(RUN)/python $$script || exit 1; done
 
 bench-verdicts: venv
 	@$(RUN)/python bench/verdicts.py
 
-# A thousand damaged dumps; takes about an hour of one core.
+# A thousand damaged dumps, then words and pages that the reports have read; takes about an hour of
+# one core.
 bench-damage: venv
 	@$(RUN)/python bench/damage.py
+	@$(RUN)/python bench/one_word.py --count 100
 
 # Needs PostgreSQL for half of its figures; takes about ten minutes.
 bench-fleet: venv

@@ -11,12 +11,12 @@ from drgn import Object, Program, StackFrame
 from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_present_cpu
 from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.sched import cpu_curr, cpu_rq
-from drgn.helpers.linux.stack import LinuxKernelStack, StackKind, kernel_stack_trace
+from drgn.helpers.linux.stack import LinuxKernelStack, StackKind
 from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from kautopsy.kernel.globals import variable
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
-from kautopsy.kernel.stacks import kernel_frames, to_frame
+from kautopsy.kernel.stacks import kernel_frames, to_frame, unwound
 from kautopsy.kernel.table import Column, table
 from kautopsy.kernel.tasks import now, plain
 from kautopsy.model.base import Unreadable
@@ -87,7 +87,7 @@ class Cpu(msgspec.Struct, frozen=True):
 def running_stack(program: Program, task: Object) -> LinuxKernelStack | None:
     """The stack of a task that was on a CPU, None if the dump has no registers for it."""
     try:
-        return kernel_stack_trace(task)
+        return unwound(task)
     except READ_ERRORS:
         return None
 

@@ -30,6 +30,7 @@ from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 from kautopsy.kernel.code import Code
 from kautopsy.kernel.debts import debts
 from kautopsy.kernel.reading import READ_ERRORS, readable, text
+from kautopsy.kernel.stacks import unwound
 from kautopsy.kernel.tasks import now
 from kautopsy.kernel.waits import LockKind, Stacks, Wait, find_waits
 from kautopsy.model.base import Unreadable
@@ -372,8 +373,7 @@ class Locks:
 
     def _running_works_on(self, task: int, lock: int, low: int, high: int) -> bool | None:
         try:
-            trace = self.program.stack_trace(self.stacks.running[task])
-            return self._frames_work_on(trace, lock, low, high)
+            return self._frames_work_on(unwound(self.stacks.running[task]), lock, low, high)
         except READ_ERRORS:
             return None
 

@@ -100,13 +100,26 @@ def kernel_frames(trace: LinuxKernelStack) -> Iterator[StackFrame]:
                 return
 
 
+def unwound(task: Object) -> LinuxKernelStack:
+    """The stack of ``task``, a ``struct task_struct *``.
+
+    :raises FaultError: a page of it is not in the dump; others of ``READ_ERRORS`` as well
+    """
+    try:
+        return kernel_stack_trace(task)
+    except (*READ_ERRORS, MemoryError):
+        raise
+    except Exception as error:  # libkdumpfile's own, about notes that are damaged, come so
+        raise ValueError(str(error)) from error
+
+
 def backtrace(program: Program, task: Object) -> tuple[Frame, ...]:
     """Frames of a task's kernel stack, innermost first; empty where it cannot be unwound.
 
     :param task: ``struct task_struct *``
     """
     try:
-        trace = kernel_stack_trace(task)
+        trace = unwound(task)
     except READ_ERRORS:
         return ()
     return tuple(to_frame(program, frame) for frame in kernel_frames(trace))
