@@ -232,3 +232,15 @@ def test_registers_of_a_trap_in_the_middle_of_a_backtrace_are_whole() -> None:
     assert crash.registers["rdi"] == 6
     assert crash.registers["rsp"] == 0xFFFFC90000007BE0
     assert crash.code == "41 29 d5 e9 1c fd ff ff <0f> 0b e9 10"
+
+
+def test_what_arms_frames_saved_are_no_registers() -> None:
+    lines = [
+        "WARNING: inconsistent lock state",
+        "Backtrace: ",
+        "[<80de0078>] (dump_backtrace) from [<80de0574>] (show_stack+0x28/0x2c)",
+        " r9:60000193 r8:ffffffff r7:00000000 r6:00000080 r5:8101acf4 r4:00000000",
+        "[<80de054c>] (show_stack) from [<80de7c10>] (dump_stack+0x154/0x1a8)",
+    ]
+    (crash,) = read_text("".join(f"[   60.000000] {line}\n" for line in lines))
+    assert crash.registers == {}

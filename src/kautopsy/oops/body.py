@@ -77,6 +77,10 @@ _BYSTANDER = lazy_pattern(
 )
 
 
+# arch/arm/kernel/traps.c dump_backtrace_stm(): what a frame of the backtrace saved, not who ran
+_SAVED = lazy_pattern(r"[ \t]+r\d{1,2}:[0-9a-f]{8}\b")
+
+
 @dataclass(slots=True)
 class Trace:
     """One backtrace of a report.
@@ -347,6 +351,8 @@ class Body:
 
         Below a backtrace, user space's follow upon its instruction pointer (x86's show_regs).
         """
+        if self.has_trace and _SAVED.match(text):
+            return True
         again = self.has_trace and self.registers and self._register_line < len(self.lines) - 2
         known = {} if again or self._of_user else self.registers
         found = registers_in(text, known)

@@ -147,6 +147,10 @@ class Splitter:
             return self._is_reset(line, match)
         if family.name == HEADLESS and look(line.text).alone:
             return not self._open  # a frame: a backtrace of which even the beginning is lost
+        if family.name == "corrupted-debug":
+            # who allocated and freed the object: of the report about it, where its head is known
+            open_ = self._open.get(line.caller)
+            return open_ is None or open_.family.name not in ("slab", "kasan", family.name)
         if family.name == HEADLESS:
             return not any(
                 caller in (line.caller, None) and _listens(report, line)

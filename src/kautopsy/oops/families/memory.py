@@ -47,7 +47,14 @@ def _slab(match: re.Match[str], body: Body) -> Name:
     if stacks:
         function = on_stack(body, ALLOCATORS, trace=body.calls().index(stacks[0]))
     title = "BUG: Object already free" if "already free" in what else f"BUG: slab: {what}"
-    return Name(kind=Kind.SLAB_CORRUPTION, title=in_function(title, function), titles=(title,))
+    return Name(
+        kind=Kind.SLAB_CORRUPTION,
+        title=in_function(title, function),
+        titles=(title,),
+        corrupted="the log ends before the report's own backtrace"
+        if body.has_trace and not any(trace.call for trace in body.traces)
+        else None,
+    )
 
 
 @report(
