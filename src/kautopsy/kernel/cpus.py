@@ -137,7 +137,7 @@ def _row(program: Program, cpu: int, clock: int, online: set[int]) -> Cpu:
     stack = running_stack(program, task)
     if pid == 0:
         context = "idle"
-    hangs = _tick_hangs(program, cpu, clock, idle=pid == 0)
+    hangs = _tick_hangs(program, cpu, stack, idle=pid == 0)
     if stack is not None:
         context, function, interrupts = _doing(program, stack, context, tick_hangs=hangs)
     if pid == 0:
@@ -179,17 +179,19 @@ _TICK_HANGS = 4_000_000_000
 """A tick takes microseconds, and moves the runqueue's clock; nanoseconds."""
 
 
-def _tick_hangs(program: Program, cpu: int, clock: int, *, idle: bool) -> bool:
+def _tick_hangs(program: Program, cpu: int, stack: LinuxKernelStack | None, *, idle: bool) -> bool:
     """Whether a timer interrupt that ``cpu`` is in, if it is in one, has not ended for seconds.
 
     A callback of an hrtimer that loops, or that rearms its timer in the past, keeps the interrupt
-    going, and all ticks behind it. The clock of an idle CPU stands still for honest reasons: what
-    counts there is since when an interrupt keeps it from idling.
+    going, and the tick's own timer behind it. The tick of an idle CPU stops for honest reasons:
+    what counts there is since when an interrupt keeps it from idling, if no softirq is below it.
     """
 
     def read() -> int:
-        still = _since(clock, int(cpu_rq(program, cpu).clock))
-        return min(still, _since_idle(program, cpu)) if idle else still
+        if not idle:
+            return _tick_overdue(program, cpu)
+        names = () if stack is None else (plain(frame.name or "") for frame in stack)
+        return 0 if any(map(_SOFTIRQ.fullmatch, names)) else _since_idle(program, cpu)
 
     lasted = readable(read)
     return isinstance(lasted, int) and lasted >= _TICK_HANGS
@@ -217,6 +219,13 @@ def _since(clock: int, moment: int) -> int:
     if not moment:
         raise ValueError("it holds zeros")
     return max(0, clock - moment)
+
+
+def _tick_overdue(program: Program, cpu: int) -> int:
+    """Nanoseconds since the tick's own timer was due, which a busy CPU has always armed."""
+    timer = per_cpu(variable(program, "tick_cpu_sched", "struct tick_sched"), cpu).sched_timer
+    due = int(timer.member_("_softexpires"))
+    return max(0, int(ktime_get_coarse_ns(program)) - due) if due > 0 else 0
 
 
 def _overdue(program: Program, cpu: int) -> int:

@@ -7,7 +7,7 @@ CPU "was doing" is then whoever it interrupted, and innocent. Two kinds say who 
   times to get ahead of it, then counts ``nr_hangs`` of ``struct hrtimer_cpu_base``, sets
   ``hang_detected`` and lets the CPU breathe for as long as it took (kernel/time/hrtimer.c);
 * an ``irq_work`` that queues itself: it stands in the CPU's ``raised_list``, which the interrupt
-  empties first of all (kernel/irq_work.c), and ``irq_stat.apic_irq_work_irqs`` counts.
+  empties first of all (kernel/irq_work.c), and the interrupts are counted in ``irq_stat``.
 """
 
 from __future__ import annotations
@@ -64,18 +64,27 @@ def storm_on(program: Program, cpu: Cpu) -> Storm | None:
     return None
 
 
-def _counter(program: Program, cpu: int, name: str) -> int:
-    return int(per_cpu(variable(program, "irq_stat", "irq_cpustat_t"), cpu).member_(name))
+def _irq_works(program: Program, cpu: int) -> int:
+    """Interrupts for irq works since boot."""
+    counts = per_cpu(variable(program, "irq_stat", "irq_cpustat_t"), cpu)
+    try:
+        return int(counts.apic_irq_work_irqs)
+    except AttributeError:
+        # One array of them in 7.2.
+        return int(counts.counts[program.constant("IRQ_COUNT_IRQ_WORK")])
 
 
 def _of_hrtimers(program: Program, cpu: Cpu, seconds: int) -> Storm | None:
     base = per_cpu(variable(program, "hrtimer_bases", "struct hrtimer_cpu_base"), cpu.cpu)
     hangs = base.hang_detected and int(base.nr_hangs) >= _HANGS_A_SECOND * seconds
-    if not hangs and not (cpu.tick_hangs and base.in_hrtirq):
+    if not hangs and not (cpu.tick_hangs and cpu.context == "irq"):
         return None
-    running = next((clock.running for clock in base.clock_base if clock.running), None)
-    at = None if running is None else locate(program, int(running.function))
-    count = _counter(program, cpu.cpu, "apic_timer_irqs")
+    at = None
+    for timer in (*(clock.running for clock in base.clock_base), base.next_timer):
+        if timer and at is None:
+            frame = locate(program, int(timer.function))
+            at = None if (frame.function or "").startswith("tick_") else frame
+    count = int(base.nr_events)
     return Storm(
         "timer interrupts" if hangs else "",
         count,
@@ -111,7 +120,7 @@ def _timers(clock: Object) -> Iterator[Object]:
 
 
 def _of_irq_work(program: Program, cpu: Cpu, seconds: int) -> Storm | None:
-    count = _counter(program, cpu.cpu, "apic_irq_work_irqs")
+    count = _irq_works(program, cpu.cpu)
     first = per_cpu(variable(program, "raised_list", "struct llist_head"), cpu.cpu).first
     if not first or count < _WORKS_A_SECOND * seconds:
         return None

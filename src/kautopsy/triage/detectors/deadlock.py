@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from kautopsy.kernel.locks import Edge, Locks, cycles, who
 from kautopsy.kernel.waits import LockKind
 from kautopsy.model.crash import Kind
-from kautopsy.model.finding import Evidence, Finding, Severity, TaskRole
+from kautopsy.model.finding import Culprit, Evidence, Finding, Severity, TaskRole
 from kautopsy.triage.culprit import called
 from kautopsy.triage.detector import Need, detector
 from kautopsy.triage.scene import Scene
@@ -93,6 +93,21 @@ def victims(graph: Locks, roots: set[int]) -> list[int]:
     return found
 
 
+def _bond(edge: Edge) -> str:
+    return "to be ended by" if edge.wait.kind in _EVENTS else "held by"
+
+
+def _advice(cycle: tuple[Edge, ...], blame: Culprit | None) -> str:
+    if len(cycle) == 1:
+        return f"Look for where {called(blame)} or its callers took it already."
+    if any(edge.wait.kind in _EVENTS for edge in cycle):
+        return (
+            f"Let {called(blame)} release its lock before it waits: who is to end that wait needs "
+            "the lock."
+        )
+    return "Compare the order in which the functions above take these locks; all must agree."
+
+
 def _finding(scene: Scene, graph: Locks, cycle: tuple[Edge, ...], certainty: float) -> Finding:
     names = {edge.wait.lock: graph.name_of(edge.wait.lock or 0) for edge in cycle}
     sites = {edge.wait.task: scene.blame(edge.wait.task) for edge in cycle}
@@ -111,7 +126,7 @@ def _finding(scene: Scene, graph: Locks, cycle: tuple[Edge, ...], certainty: flo
                 what=f"{edge.wait.comm} (pid {edge.wait.pid}) waits",
                 value=(
                     f"{edge.wait.age / 1e9:.0f} s{mode} in {called(sites[edge.wait.task])} for "
-                    f"{edge.wait.kind.value} {names[edge.wait.lock]}, held by {owner} "
+                    f"{edge.wait.kind.value} {names[edge.wait.lock]}, {_bond(edge)} {owner} "
                     f"(pid {owner_pid}; {edge.owner.how})"
                 ),
                 show=f"bt {edge.wait.pid}",
@@ -150,7 +165,7 @@ def _finding(scene: Scene, graph: Locks, cycle: tuple[Edge, ...], certainty: flo
         tasks=tuple(roles),
         evidence=tuple(evidence),
         next=(
-            "Compare the order in which the functions above take these locks; all must agree.",
+            _advice(cycle, blame),
             *(f"Read the backtrace: bt {edge.wait.pid}" for edge in cycle),
         ),
         key="deadlock:"

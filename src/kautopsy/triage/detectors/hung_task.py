@@ -198,13 +198,13 @@ def _held(
     if pids & named.keys():
         confidence = 0.9
     confidence = round(confidence * (0.85 + 0.15 * oldest.owner.certainty), 2)
-    if age < MOVING and not pids & named.keys() and _went_on(scene, root, age):
-        confidence = 0.4
     if age < NOTICED and not pids & named.keys():
         return None
     blame = scene.holder(root, scene.blame(oldest.wait.task))
     lock = graph.name_of(oldest.wait.lock or 0)
     left = oldest.wait.kind in _KEPT and not graph.works_on(root, oldest.wait.lock or 0)
+    if not left and age < MOVING and not pids & named.keys() and _went_on(scene, root, age):
+        confidence = 0.4
     sleeper = graph.stacks.sleepers.get(root)
     if sleeper is None:
         doing = f"runs in {called(blame)}"
@@ -264,6 +264,8 @@ def _held(
             f"Look at {outside}." if outside else f"Read what the holder waits for: bt -l {pid}",
             f"Find the path that leaves with the lock of {called(blame)} held."
             if left
+            else f"Look at where the holder waits: bt -l {pid}"
+            if outside
             else f"Ask whether {called(blame)} may sleep with this lock held, and for how long.",
         ),
         key=f"hung-task:{wait.kind.value}@{blame.function if blame else '?'}",
@@ -375,9 +377,10 @@ def _nobody(graph: Locks, wait: Wait | None) -> str:
             f"Its owner field says {gone:#x}, which is not a task that can have taken it: whoever "
             "did ended without giving it back."
         )
-    return (
-        "Nobody is known to hold it: whoever should wake this task up has forgotten it, or cannot."
-    )
+    late = "Whoever should wake this task up has forgotten it, or cannot."
+    if wait is None or wait.kind is LockKind.COMPLETION:
+        return late
+    return f"Nobody is known to hold it. {late}"
 
 
 def _frozen(scene: Scene, frames: tuple[Frame, ...]) -> str:
