@@ -56,7 +56,7 @@ class Finder:
             if at == found:
                 value = raw[at : at + len(needle.raw)]
                 if len(value) == len(needle.raw) and (
-                    not self._mask or int.from_bytes(value, "little") & kept == wanted
+                    int.from_bytes(value, "little") & kept == wanted
                 ):
                     yield at
                 at += size
@@ -65,30 +65,29 @@ class Finder:
     def _next(self, needle: Needle) -> Callable[[bytes, int], int]:
         """What tells where ``needle`` may begin next, from an offset on; -1 for nowhere.
 
-        The longest run of bytes that the mask leaves whole is looked for: bytes.find() passes over
-        gigabytes in a second, a pattern with unknown bytes in front over a tenth of it.
+        The longest run of bytes that the mask leaves whole is looked for, from its first byte on
+        that is not as common as 0 and 0xff are. A pattern of plain bytes passes over two gigabytes
+        in a second whatever they are; bytes.find() over 300 megabytes, if its last one is common.
         """
-        raw = needle.raw
-        if not self._mask:
-            return lambda memory, at: memory.find(raw, at)
-        ignored = self._mask.to_bytes(self._size, "little")
+        ignored = self._mask.to_bytes(self._size, "little") if self._size > 1 else b""
         runs = [found.span() for found in re.finditer(rb"\x00+", ignored)]
-        if not runs:
-            pattern = re.compile(_classes(raw, ignored), re.DOTALL)
+        before, end = max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
+        if self._size == 1:
+            pattern = re.escape(needle.raw)
+        elif not runs:
+            pattern = _classes(needle.raw, ignored)
+        else:
+            anchor = needle.raw[before:end]
+            rare = anchor.lstrip(b"\x00\xff") or anchor
+            before += len(anchor) - len(rare)
+            pattern = re.escape(rare)
+        search = re.compile(pattern, re.DOTALL).search
 
-            def matched(memory: bytes, at: int) -> int:
-                found = pattern.search(memory, at)
-                return found.start() if found is not None else -1
+        def after(memory: bytes, at: int) -> int:
+            found = search(memory, at + before)
+            return found.start() - before if found is not None else -1
 
-            return matched
-        before, end = max(runs, key=lambda run: run[1] - run[0])
-        anchor = raw[before:end]
-
-        def anchored(memory: bytes, at: int) -> int:
-            found = memory.find(anchor, at + before)
-            return found - before if found >= 0 else -1
-
-        return anchored
+        return after
 
 
 def _classes(needle: bytes, mask: bytes) -> bytes:
