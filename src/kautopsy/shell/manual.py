@@ -63,9 +63,10 @@ itself, or `--vmlinux FILE`) there are source lines and local variables too.
   says `LIVE KERNEL` all the time. It takes root and /proc/kcore, and no debuginfo either; the
   tables are there too (`kautopsy sql local "..."`). A guest that looks at itself tests it.
 
-`bt` begins where crash begins: at machine_kexec() on the CPU that dumped, with the exception that led
-there and its registers, at the handler of the crash's NMI on the others. `dis` marks with `=>` where CPUs stopped. `search` reads only what the
-dump holds. `gdb` is the part of gdb's language that makes sense without gdb.
+`bt` begins where crash begins: at machine_kexec() on the CPU that dumped, with the exception that
+led there and its registers, at the handler of the crash's NMI on the others. `dis` marks with `=>`
+where CPUs stopped. `search` reads only what the dump holds. `gdb` is the part of gdb's language
+that makes sense without gdb; `print`, `x`, `ptype` and `info` may stand alone.
 
 Start to prompt and the speed of `foreach bt`, `kmem -s` and `search` are measured by
 `bench/shell.py`, in one run against crash and drgn-crash.
