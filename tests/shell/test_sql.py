@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -363,6 +364,18 @@ def test_a_dump_that_cannot_be_opened_costs_the_others_nothing(
         assert "SIGSEGV" in failure.what
 
 
+@pytest.fixture(params=["as it is", "with threads"])
+def child_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process with threads, such as a server, and mostly of one without."""
+    # A new interpreter imports what it is given, which pytest does without sys.path.
+    package = Canned.__module__.partition(".")[0]
+    folders = Path(__file__).parents
+    monkeypatch.syspath_prepend(next(one.parent for one in folders if one.name == package))
+    if request.param == "with threads":
+        monkeypatch.setattr(threading, "active_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("child_of")
 @pytest.mark.parametrize(
     ("query", "slug"),
     [
@@ -380,6 +393,7 @@ def test_a_query_cannot_take_the_machine_with_it(query: str, slug: str) -> None:
     assert caught.value.slug == slug
 
 
+@pytest.mark.usefixtures("child_of")
 def test_a_query_in_its_own_process_answers_as_in_this_one() -> None:
     sources = [Canned("a", Path("a"), rows={"tasks": TASKS})]
     asked = guarded(sources, Query("select comm, address from tasks order by pid", max_rows=2))

@@ -75,10 +75,26 @@ def ask(sources: Sequence[Source], query: Query) -> Asked:
     there.close()
     try:
         return _listen(here, query)
+    except EOFError:
+        child.join(_GRACE)
+        if child.exitcode is None or child.exitcode >= 0:
+            raise RuntimeError(f"what answers queries ended with {child.exitcode}") from None
+        raise UsageError(
+            f"the process that answered the query died of it ({_signal(-child.exitcode)})",
+            slug="query-memory",
+            hint="it may have asked for more memory than it may use: narrow it",
+        ) from None
     finally:
         child.kill()
         child.join()
         here.close()
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time one
+        return f"signal {number}"
 
 
 def _listen(pipe: Connection, query: Query) -> Asked:
@@ -87,14 +103,7 @@ def _listen(pipe: Connection, query: Query) -> Asked:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not pipe.poll(left):
             raise too_long(query.seconds)
-        try:
-            told = pipe.recv()
-        except EOFError:
-            raise UsageError(
-                "the process that answered the query died of it",
-                slug="query-memory",
-                hint="it may have asked for more memory than it may use: narrow it",
-            ) from None
+        told = pipe.recv()
         if isinstance(told, Failure):
             raise told.error()
         if isinstance(told, Asked):
