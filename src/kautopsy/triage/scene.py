@@ -106,7 +106,7 @@ class Scene:
         """The sleeping tasks' stacks and the waits-for graph."""
         return Locks(self.program)
 
-    @property
+    @cached_property
     def locks_are_partial(self) -> bool:
         """Whether tasks or their stacks are missing, so that a hang may go unseen."""
         problem = readable(lambda: missing(self.program))
