@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from drgn import Object, Program
+from drgn import Object, Program, container_of
 from drgn.helpers.linux.block import disk_name, for_each_partition
 from drgn.helpers.linux.list import list_for_each_entry
-from drgn.helpers.linux.slab import find_slab_cache, slab_cache_for_each_allocated_object
 
 from kautopsy.kernel.reading import READ_ERRORS, text, until_unreadable
 
@@ -70,12 +69,11 @@ def _below(disk: Object) -> Iterator[Object]:
 
 
 def _by_lower(program: Program, disk: Object) -> Iterator[Object]:
-    # Debian's 5.10 has no list of them (all_bdevs is gone): they are objects of a slab cache.
-    cache = find_slab_cache(program, "bdev_cache")
-    if cache is None:
-        return
-    for around in slab_cache_for_each_allocated_object(cache, "struct bdev_inode"):
-        device = around.bdev
+    # 5.10 has no list of them any more (all_bdevs), but each is part of an inode.
+    at = program.symbol("blockdev_superblock").address
+    inodes = Object(program, "struct super_block *", address=at).s_inodes.address_of_()
+    for inode in list_for_each_entry("struct inode", inodes, "i_sb_list"):
+        device = container_of(inode, "struct bdev_inode", "vfs_inode").bdev
         holders = device.bd_holder_disks.address_of_()
         for link in list_for_each_entry("struct bd_holder_disk", holders, "list"):
             if link.disk == disk:
