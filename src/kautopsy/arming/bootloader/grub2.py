@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kautopsy.arming.bootloader.words import behind, words_of
 from kautopsy.arming.bootloader.words import with_values as edited
-from kautopsy.arming.bootloader.words import words_of
 from kautopsy.model.host import BootEntry, Loader
 
 _XEN = re.compile(r"^\s*(?:multiboot2?|xen_hypervisor)\s+\S*xen\S*\s*(.*)$")
@@ -91,7 +91,7 @@ def with_values(text: str, name: str, values: Sequence[str], *, recovery: bool =
         if match is None or not _KERNEL.search(match[2]):
             continue
         if recovery or not set(_RECOVERY) & set(match[3].split()):
-            lines[i] = match[1] + edited(match[3], name, values)
+            lines[i] = behind(match[1], edited(match[3], name, values))
     return "\n".join(lines)
 
 

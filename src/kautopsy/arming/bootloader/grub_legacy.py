@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from kautopsy.arming.bootloader.words import behind, words_of
 from kautopsy.arming.bootloader.words import with_values as edited
-from kautopsy.arming.bootloader.words import words_of
 from kautopsy.model.host import BootEntry, Loader
 
 _LINE = re.compile(r"^\s*(\w+)(?:[ \t]*=[ \t]*|[ \t]+)(.*?)\s*$")
@@ -57,5 +57,5 @@ def with_values(text: str, name: str, values: Sequence[str]) -> str:
     for i, line in enumerate(lines):
         match = _KERNEL.match(line)
         if match and not _OTHERS.search(match[2]):
-            lines[i] = match[1] + edited(match[3], name, values)
+            lines[i] = behind(match[1], edited(match[3], name, values))
     return "\n".join(lines)

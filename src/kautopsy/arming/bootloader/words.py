@@ -55,6 +55,11 @@ def with_values(line: str, name: str, values: Sequence[str]) -> str:
     return f"{body}{' ' if body.strip() else ''}{wanted}{line[len(body) :]}"
 
 
+def behind(image: str, arguments: str) -> str:
+    """A line of a kernel's path, with the white space after it if there is any, and arguments."""
+    return image + (" " if arguments and not image[-1].isspace() else "") + arguments
+
+
 def _ends(word: str) -> bool:
     """Nothing counts behind ``--``, nor behind a quote that is not closed."""
     return word == "--" or word.count('"') % 2 == 1
