@@ -23,6 +23,8 @@ from kautopsy.triage.limits import end_with_parent, limit_memory
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_YOUNG = 200_000
+"""Objects made before garbage is looked for; what a report makes of thousands of tasks is none."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -131,6 +133,7 @@ def work(job: Job) -> int:
             send(Message(report=report))
             if not gc.isenabled():
                 gc.freeze()
+                gc.set_threshold(_YOUNG)
                 gc.enable()
     except KautopsyError as error:
         send(Message(failure=Failure.of(error), final=True))
