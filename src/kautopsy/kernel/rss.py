@@ -50,6 +50,7 @@ class _Counters:
             raise LookupError("rss_stat is no array")
         counter = member.type
         self._read = program.read
+        self._near = struct.Struct("=i")
         places = [
             sizeof(counter) * int(program.constant(name))
             for name in ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES", "MM_SWAPENTS")
@@ -77,8 +78,11 @@ class _Counters:
         # One allocation since 14ef95be6f55 ("kernel/fork: group allocation/free of per-cpu counters
         # for mm struct", v6.6).
         size = high - low + 4
+        if size != self._near.size:
+            self._near = struct.Struct(f"={size // 4}i")
+        unpack = self._near.unpack
         places = [pointer - low >> 2 for pointer in pointers]
         for offset in self._cpus:
-            near = struct.unpack(f"={size // 4}i", read(low + offset & _WORD, size))
+            near = unpack(read(low + offset & _WORD, size))
             sums = [known + near[at] for known, at in zip(sums, places, strict=True)]
         return TaskRss(*sums)

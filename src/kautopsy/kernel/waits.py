@@ -297,19 +297,20 @@ def find_waits(stacks: Stacks, *, queues: bool = False) -> Iterator[Wait]:
     """
     layout = _Layout(stacks.program)
     lowest = stacks.names.lowest
-    seen: dict[tuple[int, ...], tuple[bool, bool]] = {}
+    seen: dict[int, tuple[bool, bool]] = {}
     for sleeper in stacks.sleepers.values():
         # A stack is a hundred words, a machine has thousands, most of which sleep in the same few
         # places: look for the names first, and once for each of these.
-        top = words_of(sleeper.raw[: 8 * _NEAR_TOP])
-        near = tuple([word for word in top if word >= lowest])
-        if near not in seen:
-            names = [stacks.names(word) for word in near]
-            seen[near] = (
-                any(name.startswith(_ALL_STEMS) for name in names),
-                any(name.startswith("percpu_down_write") for name in names),
-            )
-        locks, writes = seen[near]
+        locks = writes = False
+        for word in words_of(sleeper.raw[: 8 * _NEAR_TOP]):
+            if word >= lowest:
+                if word not in seen:
+                    name = stacks.names(word)
+                    write = name.startswith("percpu_down_write")
+                    seen[word] = name.startswith(_ALL_STEMS), write
+                lock, write = seen[word]
+                locks |= lock
+                writes |= write
         # What queues in a wait queue to take a lock does so uninterruptibly.
         if not (queues or sleeper.state == "D" or locks):
             continue
