@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from kautopsy.cli._dump_source import dump_source
 from kautopsy.cli._output import Progress, add_json, print_json, say
-from kautopsy.model.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from kautopsy.shell.sql_source import DumpSource
+from kautopsy.model.errors import ExitCode
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write one snapshot."""
     from kautopsy.shell.snapshot import write
 
-    source = _source(arguments)
+    source = dump_source(arguments.dump, arguments)
     if source.live:
         say("RUNNING KERNEL: it goes on while its tables are read")
     with Progress("snapshot", quiet=arguments.json) as progress:
@@ -52,24 +49,3 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(manifest)
     return ExitCode.OK
-
-
-def _source(arguments: argparse.Namespace) -> DumpSource:
-    from kautopsy.shell.sql_source import DumpSource
-    from kautopsy.triage.isolation import Limits
-    from kautopsy.triage.target import find_target
-
-    name = str(arguments.dump)
-    limits = Limits(seconds=arguments.time_limit)
-    if name == "local":
-        return DumpSource(name, arguments.dump, limits=limits, live=True)
-    target = find_target(arguments.dump)
-    if target.dump is None:
-        raise UsageError("is no dump", thing=name, hint="of logs there are no tables")
-    return DumpSource(
-        name,
-        target.dump,
-        vmlinux=arguments.vmlinux,
-        debuginfo=arguments.debuginfo == "auto",
-        limits=limits,
-    )

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kautopsy.cli._dump_source import dump_source
 from kautopsy.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -98,28 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _source(name: str, arguments: argparse.Namespace, *, many: bool) -> Source:
     from kautopsy.shell.snapshot import is_snapshot, open_snapshot
-    from kautopsy.shell.sql_source import DumpSource
-    from kautopsy.triage.isolation import Limits
-    from kautopsy.triage.target import find_target
 
     path = Path(name)
-    limits = Limits(seconds=arguments.time_limit)
-    if name == "local":
-        return DumpSource(name, path, limits=limits, live=True)
-    if is_snapshot(path):
+    if name != "local" and is_snapshot(path):
         return open_snapshot(path, name)
-    target = find_target(path)
-    if target.dump is None:
-        raise UsageError("is no dump", thing=name, hint="of logs there are no tables")
-    if arguments.vmlinux is not None and many:
+    source = dump_source(path, arguments)
+    if arguments.vmlinux is not None and many and not source.live:
         raise UsageError("--vmlinux goes with one dump")
-    return DumpSource(
-        name,
-        target.dump,
-        vmlinux=arguments.vmlinux,
-        debuginfo=arguments.debuginfo == "auto",
-        limits=limits,
-    )
+    return source
 
 
 def _positive(text: str) -> int:

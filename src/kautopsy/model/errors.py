@@ -102,6 +102,11 @@ _BY_EXIT_CODE: dict[ExitCode, type[KautopsyError]] = {
 }
 
 
+def in_words(error: BaseException) -> str:
+    """An exception that nobody expected, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
 def error_from(exit_code: int, *, what: str, thing: str, hint: str, slug: str) -> KautopsyError:
     """An error that was told by another process, of the class its exit code stands for."""
     code = ExitCode(exit_code)

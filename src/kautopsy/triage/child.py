@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from kautopsy.model.errors import ExitCode, KautopsyError, error_from
+from kautopsy.model.errors import ExitCode, KautopsyError, error_from, in_words
 from kautopsy.model.report import Report
 from kautopsy.triage.limits import end_with_parent, limit_memory
 
@@ -64,10 +64,9 @@ class Failure(msgspec.Struct, frozen=True):
     @classmethod
     def of_defect(cls, dump: str, error: Exception) -> Failure:
         """Nobody expected ``error``."""
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return cls(
             "analysis-died",
-            f"the process that read it failed with {words}",
+            f"the process that read it failed with {in_words(error)}",
             dump,
             "this is a defect of kautopsy; kautopsy report tells what else can be read",
             int(ExitCode.UNREADABLE),

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from kautopsy.kernel.reading import READ_ERRORS, reason
 from kautopsy.model.base import Unreadable
+from kautopsy.model.errors import in_words
 from kautopsy.model.finding import Finding
 from kautopsy.triage.scene import Scene
 
@@ -95,8 +96,7 @@ def investigate(scene: Scene) -> Iterator[Finding]:
         except MemoryError:
             raise  # of all, not of one
         except Exception as error:
-            words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             scene.unfinished.append(one.name)
-            scene.notes.append(f"{one.name} not looked for to the end, {DEFECT}: {words}")
+            scene.notes.append(f"{one.name} not looked for to the end, {DEFECT}: {in_words(error)}")
     for missing, names in lacking.items():
         scene.notes.append(f"not looked for, as the dump lacks {missing}: {', '.join(names)}")

@@ -67,14 +67,14 @@ _FREEZING = frozenset({"percpu_rwsem_wait", "__percpu_down_read", "__sb_start_wr
 # Where the kernel waits for an answer from outside of it, by function and module, which may be
 # built in (fs/fuse/dev.c, net/sunrpc/sched.c, fs/smb/client/transport.c, net/9p/client.c,
 # fs/ceph/mds_client.c, drivers/usb/core/message.c, kernel/umh.c).
-_OUTSIDE = {
-    ("request_wait_answer", "fuse"): "a file system in user space (FUSE): its server process",
-    ("rpc_wait_bit_killable", "sunrpc"): "a server across the network (NFS, or what else is RPC)",
-    ("wait_for_response", "cifs"): "a file server across the network (SMB)",
-    ("p9_client_rpc", "9pnet"): "a file server outside (9P: mostly this guest's host)",
-    ("ceph_mdsc_wait_request", "ceph"): "a metadata server across the network (Ceph)",
-    ("usb_start_wait_urb", "usbcore"): "a USB device",
-    ("call_usermodehelper_exec", None): "a program in user space that the kernel started",
+_OUTSIDE: dict[str, tuple[str | None, str]] = {
+    "request_wait_answer": ("fuse", "a file system in user space (FUSE): its server process"),
+    "rpc_wait_bit_killable": ("sunrpc", "a server across the network (NFS, or what else is RPC)"),
+    "wait_for_response": ("cifs", "a file server across the network (SMB)"),
+    "p9_client_rpc": ("9pnet", "a file server outside (9P: mostly this guest's host)"),
+    "ceph_mdsc_wait_request": ("ceph", "a metadata server across the network (Ceph)"),
+    "usb_start_wait_urb": ("usbcore", "a USB device"),
+    "call_usermodehelper_exec": (None, "a program in user space that the kernel started"),
 }
 _REPORTED = re.compile(
     r"INFO: task (.{1,15}):(\d+) (?:<.*> )?(?:is )?blocked .*for more than (\d+)"
@@ -279,9 +279,9 @@ def _c_type(kind: LockKind) -> str:
 def _outside(frames: tuple[Frame, ...]) -> str:
     """Who outside of the kernel owes the answer that a task waits for, '' if nobody is known to."""
     for frame in frames[:_INNERMOST]:
-        for (function, module), who_else in _OUTSIDE.items():
-            if plain(frame.function or "") == function and frame.module in (None, module):
-                return who_else
+        module, who_else = _OUTSIDE.get(plain(frame.function or ""), (None, ""))
+        if who_else and frame.module in (None, module):
+            return who_else
     return ""
 
 
