@@ -12,7 +12,7 @@ import msgspec
 
 from kautopsy.dump.header import NO_VMCOREINFO, read_headers
 from kautopsy.dump.kdump import OTHER_BLOCKS
-from kautopsy.dump.mend import mended as mend
+from kautopsy.dump.mend import mended
 from kautopsy.dump.vmcoreinfo import VmcoreInfo
 from kautopsy.dump.within import find_vmcoreinfo
 from kautopsy.model.dump import DumpFile
@@ -81,7 +81,7 @@ def open_dump(path: Path) -> BareDump:
             hint="copy it again, or see whether the capture ran out of space",
         )
     if headers.stray:
-        with mend(path) as (copy, problem):
+        with mended(path) as (copy, problem):
             return _opened(copy, _with_problem(file, problem), headers.vmcoreinfo, headers.noteless)
     return _opened(path, file, headers.vmcoreinfo)
 

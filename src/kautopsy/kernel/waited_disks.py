@@ -99,7 +99,7 @@ def _stopped(disk: Object) -> bool:
     try:
         # Since e70feb8b3e68 ("blk-mq: support concurrent queue quiesce/unquiesce", v5.16).
         return int(disk.queue.quiesce_depth) > 0
-    except (*READ_ERRORS, AttributeError):
+    except READ_ERRORS:
         return False
 
 

@@ -186,17 +186,18 @@ def _pieces(
     by_page: bool,
 ) -> Iterator[tuple[int, bytes]]:
     shift = stretch.shift
+    own = contents if stretch.physical else None
     while start < end:
         size = min(CHUNK, end - start)
-        pages = contents.pages(start, size) if contents is not None and stretch.physical else None
-        if pages is not None and by_page:
+        pages = own.pages(start, size) if own is not None and by_page else None
+        if pages is not None:
             block = size // len(pages)
             for page in pages:
                 yield start + shift, page
                 start += block
             continue
         try:
-            raw = b"".join(pages) if pages is not None else None
+            raw = own.read(start, size) if own is not None and not by_page else None
             yield start + shift, raw or program.read(start, size, stretch.physical)
         except READ_ERRORS:
             yield from _by_page(program, stretch, start, start + size)
